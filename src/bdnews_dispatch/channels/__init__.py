@@ -1,0 +1,1 @@
+"""Channels: take an outgoing message, give back an outcome. They know no database."""

@@ -1,0 +1,63 @@
+"""The errors of this service, as a tree. A library's own errors are translated into these where they come in.
+
+BdnewsError                 anything a person should read: one sentence, what to do, no traceback
+├── SettingsError           a setting is missing, unknown or of the wrong kind; names the key
+├── IssueError              an issue file can't be taken; names the line where one is known
+├── ImportFileError         a subscriber file can't be taken as a whole
+├── NotFoundError           no issue, dispatch, list … by that name
+├── StateError              the transition that was asked for is not in the table
+├── ChannelError            a channel can't be used at all: the relay is away, credentials are wrong
+└── TokenError              a link's token is not ours, for another purpose, or over
+
+An expected refusal (suppressed, nothing of interest, duplicate) is no exception: it is a returned reason.
+"""
+
+
+class BdnewsError(Exception):
+    """Base of all; `hint` says what to do next."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class SettingsError(BdnewsError):
+    """A setting is missing, unknown or of the wrong kind."""
+
+
+class IssueError(BdnewsError):
+    """An issue file can't be taken.
+
+    Attributes:
+        code: a dotted name that never changes, for machines (`issue.empty`, `issue.binary` …).
+        line: the line of the file, from 1, where one is known.
+    """
+
+    def __init__(self, message: str, *, code: str, line: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.line = line
+
+
+class ImportFileError(BdnewsError):
+    """A subscriber file can't be taken as a whole; single bad rows are reported, not raised."""
+
+
+class NotFoundError(BdnewsError):
+    """There is no such thing."""
+
+
+class StateError(BdnewsError):
+    """The transition that was asked for is not in the table."""
+
+
+class ChannelError(BdnewsError):
+    """A channel can't be used at all: the relay is away, credentials are wrong."""
+
+
+class TokenError(BdnewsError):
+    """A link's token is not ours, is for another purpose, or is over."""

@@ -1,0 +1,1 @@
+"""Issues: sources → parsing → review → publish."""

@@ -1,0 +1,108 @@
+"""The parsed issue: what parsing gives, what the store keeps, what digests are made of. Frozen, plain, JSON in and out."""
+
+import datetime as dt
+from collections.abc import Iterator
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class BlockType(StrEnum):
+    """Kinds of block in an article's body."""
+
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    LIST = "list"
+    TABLE = "table"
+    QUOTE = "quote"
+    CODE = "code"
+    #: A picture; `text` is its caption or empty, `url` its address or empty where only the gap was left.
+    IMAGE = "image"
+    #: Where a QR code to the whole text stood; `text` is always empty.
+    QR_CODE = "qr_code"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Block(_Frozen):
+    """One block of a body.
+
+    Attributes:
+        level: of a heading, 1–6; None else.
+        text: the words; inline Markdown (links, **bold**) is kept. Lines of a list or quote stand on lines of their own.
+        items: the points of a list, without their marks.
+        rows: the cells of a table, row by row.
+        url: of a picture.
+        line: where it begins in the file, from 1.
+    """
+
+    type: BlockType
+    text: str
+    level: int | None = None
+    items: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    url: str = ""
+    line: int
+
+
+class Article(_Frozen):
+    """One article. `page` is the contents' page; `line` is the title's line (0: named in the contents only)."""
+
+    title: str
+    page: int | None = None
+    editor_note: str = ""
+    source: str = ""
+    url: str = ""
+    body: tuple[Block, ...] = ()
+    line: int
+
+
+class Section(_Frozen):
+    key: str
+    name: str
+    articles: tuple[Article, ...]
+
+
+class Warning_(_Frozen):  # noqa: N801  # `Warning` is a builtin
+    """Something a person should look at. `code` is a dotted name that never changes."""
+
+    line: int
+    code: str
+    message: str
+
+
+class IssueDocument(_Frozen):
+    """A parsed issue.
+
+    Attributes:
+        publication: the key of its publication.
+        number: within the year or series, as printed (第6期).
+        total_number: since the first issue (总第104期); what identifies the issue.
+        masthead: role → names, in the order of the page.
+        contact: what → how (咨询电话, 邮箱 …), in the order of the page.
+        notice: the 声明.
+        preface: words in front of the first section that belong to the issue as a whole.
+    """
+
+    publication: str
+    number: int | None
+    total_number: int | None
+    date: dt.date | None
+    title: str
+    tagline: str = ""
+    masthead: dict[str, tuple[str, ...]] = {}
+    contact: dict[str, str] = {}
+    notice: str = ""
+    preface: tuple[Block, ...] = ()
+    sections: tuple[Section, ...]
+    warnings: tuple[Warning_, ...] = ()
+
+    def articles(self) -> Iterator[tuple[int, Section, Article]]:
+        """Every article in the order of the contents, with its place in the issue (from 1) and its section."""
+        place = 0
+        for section in self.sections:
+            for article in section.articles:
+                place += 1
+                yield place, section, article

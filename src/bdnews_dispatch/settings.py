@@ -1,0 +1,243 @@
+"""One frozen settings object, read once: config/bdnews.toml as shipped, your own file over it, the environment over both.
+
+In: TOML files and BDNEWS_… variables. Out: `Settings`. Callers: cli/, tests. The defaults stand in config/bdnews.toml
+alone, so the file that people read can't disagree with the code.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from bdnews_dispatch.errors import SettingsError
+from bdnews_dispatch.shipped import shipped
+
+PREFIX = "BDNEWS_"
+CONFIG_VARIABLE = "BDNEWS_CONFIG"
+_NOT_SETTINGS = {CONFIG_VARIABLE}
+#: Variables that tests and tools read for themselves.
+_FOREIGN_PREFIXES = ("BDNEWS_TEST_",)
+
+Port = Field(ge=0, le=65535)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceSettings(_Group):
+    data_folder: Path
+    timezone: ZoneInfo
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_format: Literal["text", "json"]
+
+
+class DatabaseSettings(_Group):
+    url: str
+
+
+class SecuritySettings(_Group):
+    signing_keys: tuple[SecretStr, ...]
+
+
+class WebSettings(_Group):
+    host: str
+    port: int = Port
+    base_url: str
+
+
+class PublicationsSettings(_Group):
+    folder: str
+    default: str
+
+
+class IssuesSettings(_Group):
+    folder: Path
+    review: bool
+    settle_seconds: float = Field(ge=0)
+    max_bytes: int = Field(gt=0)
+
+
+class DeliverySettings(_Group):
+    allow: str
+    uncertain: Literal["hold", "resend", "assume_sent"]
+    batch: int = Field(ge=1, le=10_000)
+    lease_seconds: float = Field(gt=0)
+    retry_first_seconds: float = Field(gt=0)
+    retry_limit_hours: float = Field(gt=0)
+    breaker_after: int = Field(ge=1)
+
+
+class EmailSettings(_Group):
+    host: str
+    port: int = Port
+    security: Literal["none", "starttls", "tls"]
+    username: str
+    password: SecretStr
+    from_name: str
+    from_address: str
+    transactional_address: str
+    bounce_domain: str
+    unsubscribe_mailbox: str
+    connections: int = Field(ge=1, le=1000)
+    messages_per_connection: int = Field(ge=1)
+    timeout_seconds: float = Field(gt=0)
+    final_timeout_seconds: float = Field(gt=0)
+
+
+class WeChatSettings(_Group):
+    api_base: str
+    appid: str
+    secret: SecretStr
+    token: SecretStr
+    aes_key: SecretStr
+    aes_key_previous: SecretStr
+    modes: tuple[Literal["custom", "template"], ...]
+    template_id: str
+    template_fields: dict[str, Literal["title", "number", "date", "sections", "summary"]]
+    timeout_seconds: float = Field(gt=0)
+
+
+class SandboxSettings(_Group):
+    smtp_host: str
+    smtp_port: int = Port
+    http_host: str
+    http_port: int = Port
+
+
+class ScheduleSettings(_Group):
+    weekly: str
+    monthly: str
+    tick_seconds: float = Field(gt=0)
+    catch_up_days: int = Field(ge=0)
+
+
+class Settings(_Group):
+    """All settings. Secrets are `SecretStr`: printing them shows asterisks."""
+
+    service: ServiceSettings
+    database: DatabaseSettings
+    security: SecuritySettings
+    web: WebSettings
+    publications: PublicationsSettings
+    issues: IssuesSettings
+    delivery: DeliverySettings
+    email: EmailSettings
+    wechat: WeChatSettings
+    sandbox: SandboxSettings
+    schedule: ScheduleSettings
+
+    @property
+    def base_url(self) -> str:
+        """What readers see, without a slash at the end."""
+        return (self.web.base_url or f"http://{self.web.host}:{self.web.port}").rstrip("/")
+
+    @property
+    def bounce_domain(self) -> str:
+        return self.email.bounce_domain or self.email.from_address.rpartition("@")[2]
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: instead of the process's own.
+        file: your own file; by default what BDNEWS_CONFIG names, else ./bdnews.toml if there is one.
+        overrides: {"group": {"key": value}} over all else; for tests and for `bdnews demo`.
+
+    Raises:
+        SettingsError: a file can't be read, a key is unknown (the nearest known one is named), a value is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    merged = _read_toml(shipped("config") / "bdnews.toml")
+    known = {group: set(keys) for group, keys in merged.items()}
+    own = file or _own_file(environment)
+    if own is not None:
+        _overlay(merged, _read_toml(own), known, where=str(own))
+    _overlay(merged, _from_environment(environment, known), known, where="environment")
+    if overrides:
+        _overlay(merged, overrides, known, where="overrides")
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(
+            "\n".join(
+                f"设置 {_dotted(problem['loc'])}：{problem['msg']}（收到的值类型为 {type(problem['input']).__name__}）"
+                for problem in error.errors()
+            ),
+            hint=f"每项设置的含义与默认值见 {shipped('config') / 'bdnews.toml'}。",
+        ) from None
+
+
+def _own_file(environment: Mapping[str, str]) -> Path | None:
+    if named := environment.get(CONFIG_VARIABLE):
+        return Path(named)
+    local = Path("bdnews.toml")
+    return local if local.is_file() else None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"读不到设置文件 {path}：{error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"设置文件 {path} 不是正确的 TOML：{error}") from error
+
+
+def _from_environment(environment: Mapping[str, str], known: Mapping[str, set[str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith(_FOREIGN_PREFIXES):
+            continue
+        group, separator, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not separator:
+            raise SettingsError(f"环境变量 {name} 不是一项设置", hint=_nearest(group, _all_names(known)))
+        found.setdefault(group, {})[key] = _environment_value(text)
+    return found
+
+
+def _environment_value(text: str) -> Any:
+    """A list or table is written as in TOML; anything else is the text itself, which pydantic reads by its kind."""
+    if text[:1] in "[{" and text:
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return text
+    return text
+
+
+def _overlay(target: dict[str, Any], source: Mapping[str, Any], known: Mapping[str, set[str]], *, where: str) -> None:
+    for group, values in source.items():
+        if group not in known:
+            raise SettingsError(f"没有名为 {group} 的设置组（来自 {where}）", hint=_nearest(group, known))
+        if not isinstance(values, Mapping):
+            raise SettingsError(f"设置 {group} 应当是一组键值（来自 {where}）")
+        for key, value in values.items():
+            if key not in known[group]:
+                nearest = _nearest(f"{group}.{key}", _all_names(known))
+                raise SettingsError(f"没有名为 {group}.{key} 的设置（来自 {where}）", hint=nearest)
+            target[group][key] = value
+
+
+def _all_names(known: Mapping[str, set[str]]) -> Iterator[str]:
+    return (f"{group}.{key}" for group, keys in known.items() for key in keys)
+
+
+def _nearest(name: str, names: Any) -> str:
+    close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.0)
+    if not close:
+        return ""
+    variable = PREFIX + close[0].upper().replace(".", "__")
+    return f"最接近的是 {close[0]}（环境变量 {variable}）。"
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)
