@@ -1,0 +1,1 @@
+"""Bulletins: what an editor sends out of cycle."""

@@ -1,0 +1,1 @@
+"""Dispatch: planning → the ledger of deliveries → worker → retry and recovery."""

@@ -1,0 +1,1 @@
+"""Domain events and their outbox; the work queue."""

@@ -1,0 +1,1 @@
+"""APScheduler: what runs when; catch-up of what was missed."""

@@ -1,0 +1,1 @@
+"""People: subscribers, their subscriptions, lists, suppressions; import and export."""

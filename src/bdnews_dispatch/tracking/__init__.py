@@ -1,0 +1,1 @@
+"""What came back: signed links, opens, clicks, unsubscribes."""

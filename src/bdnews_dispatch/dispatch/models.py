@@ -1,0 +1,122 @@
+"""Tables of dispatch: the dispatch, the links in its digests, the ledger of deliveries, and each attempt."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, Index, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from bdnews_dispatch.db.types import UtcDateTime, enum_type
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
+from bdnews_dispatch.subscribers.models import Cadence, Channel
+
+
+class DispatchKind(StrEnum):
+    """What a dispatch sends."""
+
+    ISSUE = "issue"
+    #: What was published in a week or a month, for those who chose that cadence.
+    PERIOD = "period"
+    BULLETIN = "bulletin"
+
+
+class Dispatch(SQLModel, table=True):
+    """One send of an issue, of a period's issues, or of a bulletin.
+
+    Attributes:
+        cause: what made it, as a unique key: the same cause makes one dispatch, however often it is told.
+        issues: [{"id", "revision"}] in the order of publication.
+        lists: names of lists; empty means everybody.
+        sections: of a bulletin: whom it concerns; empty means everybody.
+        planned_through: the last subscriber id that planning has dealt with.
+        note: why it was paused, in words.
+    """
+
+    __tablename__ = "dispatch"
+    id: int | None = Field(default=None, primary_key=True)
+    cause: str = Field(max_length=200, unique=True)
+    kind: DispatchKind = Field(sa_type=enum_type(DispatchKind))
+    publication: str = Field(max_length=40)
+    issues: list[dict[str, int]] = Field(default_factory=list, sa_type=JSON)
+    bulletin_id: int | None = Field(default=None, foreign_key="bulletin.id")
+    cadence: Cadence | None = Field(default=None, sa_type=enum_type(Cadence))
+    lists: list[str] = Field(default_factory=list, sa_type=JSON)
+    sections: list[str] = Field(default_factory=list, sa_type=JSON)
+    urgent: bool = False
+    state: DispatchState = Field(default=DispatchState.SCHEDULED, sa_type=enum_type(DispatchState), index=True)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    planned_through: int = 0
+    planned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    note: str = Field(default="", max_length=500)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class DispatchLink(SQLModel, table=True):
+    """A link that stands in the digests of a dispatch: a click names its number, never an address."""
+
+    __tablename__ = "dispatch_link"
+    __table_args__ = (UniqueConstraint("dispatch_id", "number"),)
+    id: int | None = Field(default=None, primary_key=True)
+    dispatch_id: int = Field(foreign_key="dispatch.id")
+    number: int
+    url: str = Field(sa_type=Text)
+    kind: str = Field(max_length=20)
+    section: str | None = Field(default=None, max_length=40)
+    place: int | None = None
+
+
+class Delivery(SQLModel, table=True):
+    """One dispatch × subscriber × channel: a row of the ledger.
+
+    Attributes:
+        key: random, in links and mail ids; says nothing about anybody.
+        sections: what this digest holds, as a sorted list of section keys.
+        reason: why it was skipped, failed, cancelled or deferred: a dotted name.
+        worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old claim can't pass the gate.
+        mode: how it went out (`smtp`, `custom`, `template`).
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("dispatch_id", "subscriber_id", "channel"),
+        Index("ix_delivery_due", "dispatch_id", "state", "due_at"),
+        Index("ix_delivery_lease", "state", "lease_until"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    dispatch_id: int = Field(foreign_key="dispatch.id")
+    subscriber_id: int = Field(foreign_key="subscriber.id", index=True)
+    channel: Channel = Field(sa_type=enum_type(Channel))
+    key: str = Field(max_length=20, unique=True)
+    sections: list[str] = Field(default_factory=list, sa_type=JSON)
+    state: DeliveryState = Field(sa_type=enum_type(DeliveryState))
+    reason: str = Field(default="", max_length=100)
+    worker: str | None = Field(default=None, max_length=40)
+    epoch: int = 0
+    lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    attempts: int = 0
+    mode: str = Field(default="", max_length=20)
+    first_tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Attempt(SQLModel, table=True):
+    """What came of one try."""
+
+    __tablename__ = "attempt"
+    id: int | None = Field(default=None, primary_key=True)
+    delivery_id: int = Field(foreign_key="delivery.id", index=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+    outcome: str = Field(max_length=20)
+    code: str = Field(default="", max_length=64)
+    text: str = Field(default="", max_length=500)
+    mode: str = Field(default="", max_length=20)
+    reference: str = Field(default="", max_length=100)
+
+
+def counts_template() -> dict[str, Any]:
+    """Every state with zero, in the order of the state machine."""
+    return {state.value: 0 for state in DeliveryState}

@@ -1,0 +1,90 @@
+"""The two state machines: of a dispatch and of a delivery. One table each; all else raises."""
+
+from enum import StrEnum
+
+from bdnews_dispatch.errors import StateError
+
+
+class DispatchState(StrEnum):
+    """scheduled → planning → sending → finished; paused and cancelled beside."""
+
+    SCHEDULED = "scheduled"
+    PLANNING = "planning"
+    SENDING = "sending"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+DISPATCH_TRANSITIONS: dict[DispatchState, frozenset[DispatchState]] = {
+    DispatchState.SCHEDULED: frozenset({DispatchState.PLANNING, DispatchState.PAUSED, DispatchState.CANCELLED}),
+    DispatchState.PLANNING: frozenset({DispatchState.SENDING, DispatchState.PAUSED, DispatchState.CANCELLED}),
+    DispatchState.SENDING: frozenset({DispatchState.FINISHED, DispatchState.PAUSED, DispatchState.CANCELLED}),
+    DispatchState.PAUSED: frozenset(
+        {DispatchState.SCHEDULED, DispatchState.PLANNING, DispatchState.SENDING, DispatchState.CANCELLED}
+    ),
+    DispatchState.FINISHED: frozenset(),
+    DispatchState.CANCELLED: frozenset(),
+}
+
+
+class DeliveryState(StrEnum):
+    """planned → claimed → in_flight → sent → delivered | bounced | complained; beside them the others."""
+
+    PLANNED = "planned"
+    CLAIMED = "claimed"
+    IN_FLIGHT = "in_flight"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    UNCERTAIN = "uncertain"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+_S = DeliveryState
+DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
+    _S.PLANNED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.SKIPPED}),
+    _S.CLAIMED: frozenset({_S.IN_FLIGHT, _S.PLANNED, _S.DEFERRED, _S.FAILED, _S.CANCELLED}),
+    # In flight, the other side may have it: only its answer, or the lack of one, leads on.
+    _S.IN_FLIGHT: frozenset({_S.SENT, _S.DEFERRED, _S.FAILED, _S.UNCERTAIN}),
+    _S.DEFERRED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.FAILED}),
+    # Settled by evidence (an open, a bounce, the relay's log), by an operator, or by setting.
+    _S.UNCERTAIN: frozenset({_S.SENT, _S.PLANNED, _S.FAILED, _S.DELIVERED, _S.BOUNCED}),
+    _S.SENT: frozenset({_S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),
+    _S.DELIVERED: frozenset({_S.BOUNCED, _S.COMPLAINED}),
+    _S.BOUNCED: frozenset(),
+    _S.COMPLAINED: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.SKIPPED: frozenset(),
+    _S.CANCELLED: frozenset(),
+}
+
+#: A worker may claim these.
+CLAIMABLE = (_S.PLANNED, _S.DEFERRED)
+#: Work that is not over: a dispatch with one of these is not finished.
+OPEN = (_S.PLANNED, _S.CLAIMED, _S.IN_FLIGHT, _S.DEFERRED)
+
+
+def check_dispatch(now: DispatchState, then: DispatchState) -> None:
+    """Raises: StateError: a dispatch can't go from `now` to `then`."""
+    if then not in DISPATCH_TRANSITIONS[now]:
+        raise StateError(f"发送任务处于 {now}，不能变为 {then}", hint=_allowed(DISPATCH_TRANSITIONS[now]))
+
+
+def check_delivery(now: DeliveryState, then: DeliveryState) -> None:
+    """Raises: StateError: a delivery can't go from `now` to `then`."""
+    if then not in DELIVERY_TRANSITIONS[now]:
+        raise StateError(f"投递处于 {now}，不能变为 {then}", hint=_allowed(DELIVERY_TRANSITIONS[now]))
+
+
+def origins(then: DeliveryState) -> tuple[DeliveryState, ...]:
+    """The states from which a delivery may come to `then`; what an UPDATE's WHERE asks for."""
+    return tuple(state for state, allowed in DELIVERY_TRANSITIONS.items() if then in allowed)
+
+
+def _allowed(states: frozenset[DispatchState] | frozenset[DeliveryState]) -> str:
+    return f"可以变为：{'、'.join(sorted(states))}。" if states else "这已是最终状态。"

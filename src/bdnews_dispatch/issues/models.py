@@ -1,0 +1,52 @@
+"""Tables of issues: the issue, and each text it has had."""
+
+import datetime as dt
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from bdnews_dispatch.db.types import UtcDateTime, enum_type
+
+
+class IssueState(StrEnum):
+    """review → published → withdrawn; withdrawn may be published again."""
+
+    REVIEW = "review"
+    PUBLISHED = "published"
+    WITHDRAWN = "withdrawn"
+
+
+class Issue(SQLModel, table=True):
+    """One edition of a publication, known by its total number."""
+
+    __tablename__ = "issue"
+    __table_args__ = (UniqueConstraint("publication", "total_number"),)
+    id: int | None = Field(default=None, primary_key=True)
+    publication: str = Field(max_length=40)
+    total_number: int
+    number: int | None = None
+    date: dt.date | None = None
+    title: str = Field(max_length=200)
+    state: IssueState = Field(default=IssueState.REVIEW, sa_type=enum_type(IssueState))
+    #: The revision that readers see.
+    revision: int = 1
+    created_at: dt.datetime = Field(sa_type=UtcDateTime)
+    published_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+
+
+class IssueRevision(SQLModel, table=True):
+    """A text that an issue has had; append-only. A correction is a new revision and never goes out by itself."""
+
+    __tablename__ = "issue_revision"
+    __table_args__ = (UniqueConstraint("issue_id", "revision"),)
+    id: int | None = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issue.id")
+    revision: int
+    #: SHA-256 of the document's canonical JSON: the same text again is no correction.
+    fingerprint: str = Field(max_length=64)
+    document: dict[str, Any] = Field(sa_type=JSON)
+    source_name: str = Field(default="", max_length=255)
+    source: bytes = b""
+    created_at: dt.datetime = Field(sa_type=UtcDateTime)

@@ -1,0 +1,37 @@
+"""Tables of messaging: events, and which handler has dealt with which."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from bdnews_dispatch.db.types import UtcDateTime
+
+
+class Event(SQLModel, table=True):
+    """Something that happened. Written in the transaction that made it true; names are dotted and never reused."""
+
+    __tablename__ = "event"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=64)
+    #: The same thing told twice has the same key, and is one event.
+    key: str = Field(max_length=200, unique=True)
+    payload: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    #: Every handler of its name has done its work.
+    handled_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+
+
+class EventHandling(SQLModel, table=True):
+    """One handler's work on one event; the row commits together with what the handler did."""
+
+    __tablename__ = "event_handling"
+    __table_args__ = (UniqueConstraint("event_id", "handler"),)
+    id: int | None = Field(default=None, primary_key=True)
+    event_id: int = Field(foreign_key="event.id", index=True)
+    handler: str = Field(max_length=100)
+    attempts: int = 0
+    done_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str = Field(default="", max_length=500)

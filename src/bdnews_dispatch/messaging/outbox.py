@@ -1,0 +1,132 @@
+"""The outbox: an event is a row written with the change it tells of; handlers run after the commit, each exactly once
+in effect, because what a handler does and the row that says so commit together.
+
+In: `record` from any stage, inside its own transaction. Out: calls of the handlers that pipeline.py names.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import or_
+from sqlalchemy.dialects.sqlite import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.messaging.models import Event, EventHandling
+
+logger = logging.getLogger(__name__)
+
+#: What pipeline.py lists: it writes through the session it is given, and must do no harm when run again.
+Handler = Callable[[AsyncSession, Event], Awaitable[None]]
+
+#: First wait after a handler failed, in seconds; doubles with each attempt up to an hour.
+RETRY_FIRST_SECONDS = 5
+RETRY_MOST_SECONDS = 3600
+
+
+async def record(session: AsyncSession, clock: Clock, name: str, key: str, **payload: Any) -> None:
+    """Tell that something happened, in the transaction that makes it true.
+
+    Args:
+        name: dotted, e.g. `issue.published`.
+        key: what makes it this one and no other; a second event with the key is dropped.
+    """
+    await session.exec(
+        insert(Event)
+        .values(name=name, key=key, payload=payload, created_at=clock())
+        .on_conflict_do_nothing(index_elements=["key"])
+    )
+
+
+class Outbox:
+    """Runs the handlers of events that have not been handled."""
+
+    def __init__(self, database: Database, clock: Clock, handlers: Mapping[str, Sequence[Handler]]) -> None:
+        self._database = database
+        self._clock = clock
+        self._handlers = handlers
+
+    async def handle_waiting(self, limit: int = 100) -> int:
+        """Handle the oldest waiting events, in order.
+
+        Returns:
+            How many became wholly handled.
+        """
+        async with self._database.read() as session:
+            waiting = (
+                await session.exec(
+                    select(Event).where(col(Event.handled_at).is_(None)).order_by(col(Event.id)).limit(limit)
+                )
+            ).all()
+        handled = 0
+        for event in waiting:
+            handled += await self._handle(event)
+        return handled
+
+    async def _handle(self, event: Event) -> bool:
+        done = [await self._run(event, handler) for handler in self._handlers.get(event.name, ())]
+        if not all(done):
+            return False
+        async with self._database.write() as session:
+            stored = await session.get(Event, event.id)
+            if stored is not None and stored.handled_at is None:
+                stored.handled_at = self._clock()
+        return True
+
+    async def _run(self, event: Event, handler: Handler) -> bool:
+        name = handler.__name__
+        now = self._clock()
+        try:
+            async with self._database.write() as session:
+                handling = await _handling(session, event, name)
+                if handling.done_at is not None:
+                    return True
+                if handling.retry_at is not None and handling.retry_at > now:
+                    return False
+                await handler(session, event)
+                handling.done_at = now
+                handling.attempts += 1
+        except Exception as error:
+            logger.exception("event.handler_failed", extra={"event": event.name, "event_id": event.id, "handler": name})
+            await self._note_failure(event, name, error)
+            return False
+        return True
+
+    async def _note_failure(self, event: Event, name: str, error: Exception) -> None:
+        async with self._database.write() as session:
+            handling = await _handling(session, event, name)
+            handling.attempts += 1
+            handling.last_error = f"{type(error).__name__}: {error}"[:500]
+            wait = min(RETRY_FIRST_SECONDS * 2 ** (handling.attempts - 1), RETRY_MOST_SECONDS)
+            handling.retry_at = self._clock() + timedelta(seconds=wait)
+
+
+async def _handling(session: AsyncSession, event: Event, handler: str) -> EventHandling:
+    assert event.id is not None  # noqa: S101  # read from the database
+    found = (
+        await session.exec(
+            select(EventHandling).where(EventHandling.event_id == event.id, EventHandling.handler == handler)
+        )
+    ).first()
+    if found is None:
+        found = EventHandling(event_id=event.id, handler=handler)
+        session.add(found)
+        await session.flush()
+    return found
+
+
+async def has_waiting(session: AsyncSession, clock: Clock) -> bool:
+    """Is there an event that a handler could deal with now?"""
+    now = clock()
+    statement = (
+        select(Event.id)
+        .outerjoin(EventHandling, col(EventHandling.event_id) == col(Event.id))
+        .where(col(Event.handled_at).is_(None))
+        .where(or_(col(EventHandling.retry_at).is_(None), col(EventHandling.retry_at) <= now))
+        .limit(1)
+    )
+    return (await session.exec(statement)).first() is not None
