@@ -1,0 +1,147 @@
+"""The encoded mail of a variant: encoded once, with slots for what differs between two recipients.
+
+In: the rendered subject, HTML and text with slot characters in them, and the headers that all recipients
+share.
+Out: whole RFC 5322 messages as bytes, one join each. Callers: rendering makes variants; dispatch workers
+assemble.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+
+from bdnews_dispatch.digests.headers import Headers, head, mailbox
+from bdnews_dispatch.digests.slots import (
+    FIRST_SLOT,
+    LAST_SLOT,
+    SENTINELS,
+    Slots,
+    clean,
+    shown_name,
+    slot_values,
+)
+
+__all__ = ["Headers", "Pieces", "Slots", "Variant"]
+
+_NAMES = {character: name for name, character in SENTINELS.items()}
+_SPLIT = re.compile(f"([{chr(FIRST_SLOT)}-{chr(LAST_SLOT)}])")
+
+
+class Pieces:
+    """Encoded text, cut once at its slots; filling it is a join."""
+
+    def __init__(self, text: str, *, place: str) -> None:
+        parts = _SPLIT.split(text)
+        self._parts: list[bytes] = [part.encode() for part in parts]
+        self._keys = tuple(f"{place}:{_NAMES[character]}" for character in parts[1::2])
+
+    def fill(self, values: Mapping[str, bytes]) -> bytes:
+        parts = self._parts.copy()
+        parts[1::2] = map(values.__getitem__, self._keys)
+        return b"".join(parts)
+
+
+class Variant:
+    """One encoded mail with its slots.
+
+    Attributes:
+        subject: as a reader sees it.
+        html, text: with slot characters; `preview` fills them.
+        size: octets of the 8bit message without the slots' values.
+    """
+
+    def __init__(self, *, subject: str, html: str, text: str, headers: Headers) -> None:
+        self.subject = clean(subject)
+        self.html = html
+        self.text = text
+        fields = head(self.subject, headers)
+        boundary = "=_" + hashlib.sha256(f"{fields}\0{text}\0{html}".encode()).hexdigest()[:32]
+        self._html = Pieces(_crlf(html), place="html")
+        self._text = Pieces(_crlf(text), place="text")
+        self._head = Pieces(fields + _content_type(boundary), place="header")
+        self._eight_bit = _Joined(
+            self._head,
+            _part(boundary, "plain", "8bit"),
+            self._text,
+            _part(boundary, "html", "8bit"),
+            self._html,
+            f"\r\n--{boundary}--\r\n",
+        )
+        self._boundary = boundary
+        self.size = self._eight_bit.size
+
+    def preview(self, slots: Slots) -> tuple[str, str, str]:
+        """Subject, HTML and text as this recipient would get them.
+
+        Raises:
+            ValueError: as `assemble`.
+        """
+        values = _values(slots)
+        html = self._html.fill(values).decode().replace("\r\n", "\n")
+        return self.subject, html, self._text.fill(values).decode().replace("\r\n", "\n")
+
+    def assemble(self, slots: Slots, *, eight_bit: bool) -> bytes:
+        """The whole message: CRLF, lines of at most 998 octets. A local part beyond ASCII needs SMTPUTF8.
+
+        Args:
+            slots: whose mail it is.
+            eight_bit: whether the relay offers 8BITMIME; else base64.
+
+        Raises:
+            ValueError: an address, URL or id can't stand in a mail. The name never is the reason.
+        """
+        values = _values(slots)
+        if eight_bit:
+            return self._eight_bit.fill(values)
+        return b"".join(
+            (
+                self._head.fill(values),
+                _part(self._boundary, "plain", "base64").encode(),
+                _base64(self._text.fill(values)),
+                _part(self._boundary, "html", "base64").encode(),
+                _base64(self._html.fill(values)),
+                f"\r\n--{self._boundary}--\r\n".encode(),
+            )
+        )
+
+
+class _Joined(Pieces):
+    """Several pieces and what stands between them as one."""
+
+    def __init__(self, *pieces: Pieces | str) -> None:
+        parts: list[bytes] = [b""]
+        keys: list[str] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                parts[-1] += piece.encode()
+                continue
+            parts[-1] += piece._parts[0]  # noqa: SLF001
+            parts.extend(piece._parts[1:])  # noqa: SLF001
+            keys.extend(piece._keys)  # noqa: SLF001
+        self._parts = parts
+        self._keys = tuple(keys)
+        self.size = sum(map(len, parts[::2]))
+
+
+def _content_type(boundary: str) -> str:
+    return f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'
+
+
+def _part(boundary: str, kind: str, encoding: str) -> str:
+    return (
+        f"\r\n--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
+    )
+
+
+def _crlf(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+
+
+def _base64(body: bytes) -> bytes:
+    return base64.encodebytes(body).replace(b"\n", b"\r\n")
+
+
+def _values(slots: Slots) -> dict[str, bytes]:
+    return slot_values(slots, mailbox(shown_name(slots.recipient_name), slots.recipient_address))
