@@ -48,6 +48,9 @@ class Outcome:
         retry_after: seconds before another try, where the other side or a rule says so.
         remedy: what else follows.
         reference: the other side's id of the message (queue id, msgid).
+        scope: how wide `retry_after` goes: `address` (this delivery alone), `domain` (everybody at this recipient's
+            domain), `connection`, `sender`, `message`, `channel` (everybody on this channel); empty: this delivery.
+        rule: which rule of ours said so, for logs and counts.
     """
 
     kind: OutcomeKind
@@ -57,3 +60,5 @@ class Outcome:
     retry_after: float | None = None
     remedy: Remedy = Remedy.NONE
     reference: str = ""
+    scope: str = ""
+    rule: str = ""

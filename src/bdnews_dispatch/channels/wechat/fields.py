@@ -1,0 +1,126 @@
+"""A template's fields, made to fit the platform's rules by their kind.
+
+In: the account's fields (`thing1` → `title`) and the card's values. Out: the `data` of message/template/send,
+or `FieldError`. Called by channel.py. The kind is the name without its digits. Colours are never sent, emoji
+are taken out, what is too long is cut by grapheme: over-length is refused with 47003.
+
+Source of the rules: 参数值内容限制说明, developers.weixin.qq.com, subscribeMessage.send; 模板消息 has the
+same.
+"""
+
+from collections.abc import Callable, Mapping
+
+import regex  # type: ignore[import-untyped]
+
+#: Emoji and what joins or colours them. Digits, # and * are Emoji by property, but no pictographs: they stay.
+_EMOJI = regex.compile(
+    r"[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\u200d\ufe0e\ufe0f\u20e3]"
+)
+_SPACE = regex.compile(r"[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+")
+_GRAPHEME = regex.compile(r"\X")
+_DATE = regex.compile(r"(\d{4})\s*[年./-]\s*(\d{1,2})\s*[月./-]\s*(\d{1,2})\s*日?")
+_TIME = regex.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::[0-5]\d)?")
+_NUMBER = regex.compile(r"-?\d+(?:\.\d+)?")
+_HAN = regex.compile(r"\p{Han}")
+_ELLIPSIS = "…"
+
+
+class FieldError(ValueError):
+    """A field can't be filled; the message names it."""
+
+
+def template_data(names: Mapping[str, str], values: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Fill a template.
+
+    Args:
+        names: field of the template → which value fills it, as `wechat.template_fields`.
+        values: title, number, date, sections, summary.
+
+    Raises:
+        FieldError: a value is missing or nothing of it fits; the kind is unknown.
+    """
+    filled = {}
+    for field, source in names.items():
+        fit = _KINDS.get(field.rstrip("0123456789"))
+        if fit is None:
+            raise FieldError(f"模板字段 {field} 的类型未知")
+        text = fit(clean(values.get(source, "")))
+        if not text:
+            raise FieldError(f"模板字段 {field} 没有可用的内容（来自 {source}）")
+        filled[field] = {"value": text}
+    return filled
+
+
+def clean(text: str) -> str:
+    """One line without emoji, controls and doubled spaces."""
+    return str(_SPACE.sub(" ", _EMOJI.sub("", text))).strip()
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters; what is cut ends in an ellipsis and never in half a character.
+
+    Graphemes are kept whole, and code points are counted: it is not known which of both the platform counts.
+    """
+    if len(text) <= limit:
+        return text
+    kept = ""
+    for grapheme in _GRAPHEME.findall(text):
+        if len(kept) + len(grapheme) > limit - 1:
+            break
+        kept += grapheme
+    return kept.rstrip(" ，、；：。,;:") + _ELLIPSIS
+
+
+def _thing(text: str) -> str:
+    return shorten(text, 20)
+
+
+def _character_string(text: str) -> str:
+    return "".join(c for c in text if " " <= c <= "~").strip()[:32]
+
+
+def _letter(text: str) -> str:
+    return "".join(c for c in text if c.isascii() and c.isalpha())[:32]
+
+
+def _number(text: str) -> str:
+    found = _NUMBER.search(text)
+    return found.group()[:32].rstrip(".") if found else ""
+
+
+def _phrase(text: str) -> str:
+    return "".join(_HAN.findall(text))[:5]
+
+
+def _name(text: str) -> str:
+    """10 Hanzi; without any, 20 letters and signs; mixed counts as Chinese."""
+    return (
+        text[:10].strip() if _HAN.search(text) else "".join(c for c in text if not c.isdigit())[:20].strip()
+    )
+
+
+def _date(text: str) -> str:
+    found = _DATE.search(text)
+    if not found:
+        return ""
+    year, month, day = (int(part) for part in found.groups())
+    return f"{year}年{month}月{day}日" if 1 <= month <= 12 and 1 <= day <= 31 else ""
+
+
+def _time(text: str) -> str:
+    """Hour and minute, with the date before it where there is one."""
+    found = _TIME.search(text)
+    return f"{_date(text)} {found.group()}".strip() if found else ""
+
+
+_KINDS: Mapping[str, Callable[[str], str]] = {
+    "thing": _thing,
+    "character_string": _character_string,
+    "letter": _letter,
+    "number": _number,
+    "phrase": _phrase,
+    "name": _name,
+    "date": _date,
+    "time": _time,
+    "const": _thing,
+}
