@@ -35,6 +35,7 @@ class Block(_Frozen):
         items: the points of a list, without their marks.
         rows: the cells of a table, row by row.
         url: of a picture.
+        link: where a picture leads when it is clicked; empty for most.
         line: where it begins in the file, from 1.
     """
 
@@ -44,6 +45,7 @@ class Block(_Frozen):
     items: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     url: str = ""
+    link: str = ""
     line: int
 
 

@@ -1,0 +1,10 @@
+"""Issue files parsed: recognised pages with a contents page, or Markdown with sections and numbered items.
+
+In: bytes and a `Publication`, whose [layout] says how its pages look. Out: `IssueDocument` or IssueError.
+Callers: issues/, cli/. The way through: decoding → units → cover, contents → boundaries → articles (or items) → bodies.
+"""
+
+from bdnews_dispatch.issues.parsing.detection import detect_publication
+from bdnews_dispatch.issues.parsing.issue import parse_issue
+
+__all__ = ["detect_publication", "parse_issue"]
