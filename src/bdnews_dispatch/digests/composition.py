@@ -56,8 +56,8 @@ class _Fullness:
 #: stays under 100 KB as 8bit, since Gmail clips at 102 KB (design: email facts).
 _FULLNESS = (
     (14, _Fullness(note=300, excerpt=180)),
-    (24, _Fullness(note=150, excerpt=120)),
-    (44, _Fullness(note=0, excerpt=80)),
+    (20, _Fullness(note=150, excerpt=110)),
+    (36, _Fullness(note=0, excerpt=70)),
 )
 _TITLES_ONLY = _Fullness(note=0, excerpt=0)
 
@@ -131,6 +131,7 @@ def compose(
         issues=issues,
         contents=contents,
         links=tuple(numbering.links),
+        compact=fullness is _TITLES_ONLY,
     )
 
 

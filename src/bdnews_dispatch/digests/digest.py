@@ -112,7 +112,13 @@ class BulletinText:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What one variant's readers get, of issues or of a bulletin (then `bulletin` is set, `issues` empty)."""
+    """What one variant's readers get, of issues or of a bulletin (then `bulletin` is set, `issues` empty).
+
+    Attributes:
+        contents: 本期要目: sections with counts.
+        links: what can be clicked in this variant.
+        compact: so many articles that each is one line: title and source.
+    """
 
     publication: PublicationFacts
     language: str
@@ -123,6 +129,7 @@ class Digest:
     contents: tuple[ContentsEntry, ...]
     links: tuple[Link, ...]
     bulletin: BulletinText | None = None
+    compact: bool = False
 
     @property
     def heading(self) -> str:

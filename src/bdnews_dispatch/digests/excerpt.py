@@ -4,7 +4,7 @@ In: an article. Out: plain text. Caller: composition.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from bdnews_dispatch.digests.inline import plain
 from bdnews_dispatch.digests.typography import cut_inside, ends_sentence, sentences
@@ -15,7 +15,7 @@ from bdnews_dispatch.issues.document import Article, Block, BlockType
 _ENOUGH = 0.35
 _AT_LEAST = 0.66
 _MOST_SENTENCES = 3
-#: A sentence of which so much stands in the editor's note has been read already.
+#: Sentences of which so much stands in the editor's note have been read already.
 _SAID_ALREADY = 0.7
 _SOURCE_LINE = re.compile(r"\s*[（(]?\s*(?:来源|文章来源|资料来源|来源于)\s*[:：][^。（）()]{1,60}[）)]?\s*$")
 
@@ -33,7 +33,7 @@ def excerpt(article: Article, limit: int = 180) -> str:
     """
     said = _pairs(article.editor_note)
     pieces = list(_sentences(article.body))
-    fresh = next((at for at, (text, _) in enumerate(pieces) if not _is_said(text, said)), 0)
+    fresh = _said_before([text for text, _ in pieces], said)
     kept = ""
     for count, (text, behind_heading) in enumerate(pieces[fresh:]):
         if kept and (
@@ -81,6 +81,13 @@ def _pairs(text: str) -> frozenset[str]:
     return frozenset(letters[at : at + 2] for at in range(len(letters) - 1))
 
 
-def _is_said(sentence: str, said: frozenset[str]) -> bool:
-    own = _pairs(sentence)
-    return bool(own) and len(own & said) >= _SAID_ALREADY * len(own)
+def _said_before(texts: Sequence[str], said: frozenset[str]) -> int:
+    """How many sentences at the front the note has said: all but for a few words, and the last of them surely."""
+    fresh, total, known = 0, 0, 0
+    for count, text in enumerate(texts, start=1):
+        own = _pairs(text)
+        total += len(own)
+        known += len(own & said)
+        if len(own & said) >= _SAID_ALREADY * len(own) and known >= _SAID_ALREADY * total:
+            fresh = count
+    return fresh if fresh < len(texts) else 0

@@ -6,7 +6,7 @@ Caller: rendering.
 
 import re
 
-from bdnews_dispatch.digests.slots import FIRST_SLOT, LAST_SLOT, SLOT_OCTETS
+from bdnews_dispatch.digests.slots import FIRST_SLOT, LAST_SLOT, PERSON_OCTETS, SENTINELS, SLOT_OCTETS
 from bdnews_dispatch.digests.typography import graphemes
 
 #: Octets in a line without its CRLF; some room is left under 998.
@@ -17,15 +17,19 @@ _TOKEN = re.compile(
 )
 _TAG_PART = re.compile(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+")
 _ENTITY = re.compile(r"(&[#\w]+;)")
+_PERSON = {SENTINELS["recipient_name"], SENTINELS["recipient_address"]}
 _SLOTS = re.compile(f"[{chr(FIRST_SLOT)}-{chr(LAST_SLOT)}]")
 #: A break may stand behind these in any Chinese text.
 _BREAK_BEHIND = frozenset("。，、；：！？")
 _NO_BREAK_BEFORE = frozenset("。，、；：！？”’」』》）】…—")
 
 
-def weight(text: str) -> int:
-    """Octets of the text once its slots hold their longest values."""
-    return len(text.encode()) + (SLOT_OCTETS - 4) * len(_SLOTS.findall(text))
+def weight(text: str, *, escaped: bool = True) -> int:
+    """Octets of the text once its slots hold their longest values, HTML-escaped or not."""
+    octets = len(text.encode())
+    for slot in _SLOTS.findall(text):
+        octets += (SLOT_OCTETS if escaped or slot not in _PERSON else PERSON_OCTETS) - len(slot.encode())
+    return octets
 
 
 def fold_html(html: str) -> str:
@@ -45,7 +49,7 @@ def fold_html(html: str) -> str:
 
 def fold_text(text: str) -> str:
     """Break a line that is too long at a sentence's end, a comma or a space, else between characters."""
-    return "\n".join(part for line in text.split("\n") for part in _pieces(line, _LINE))
+    return "\n".join(part for line in text.split("\n") for part in _pieces(line, _LINE, escaped=False))
 
 
 class _Folder:
@@ -120,10 +124,10 @@ class _Folder:
         return "\n".join(self._lines)
 
 
-def _pieces(text: str, room: int, *, first: int | None = None) -> list[str]:
+def _pieces(text: str, room: int, *, first: int | None = None, escaped: bool = True) -> list[str]:
     """Cut into pieces of at most `room` (the first: `first`), at the best place in each second half."""
     left = room if first is None else first
-    if weight(text) <= left:
+    if weight(text, escaped=escaped) <= left:
         return [text]
     pieces: list[str] = []
     taken: list[str] = []
@@ -132,12 +136,12 @@ def _pieces(text: str, room: int, *, first: int | None = None) -> list[str]:
     for at, piece in enumerate(_ENTITY.split(text)):
         clusters += [piece] if at % 2 else graphemes(piece)
     for at, cluster in enumerate(clusters):
-        octets = weight(cluster)
+        octets = weight(cluster, escaped=escaped)
         if size + octets > left and (taken or left < room):
             cut = best if best > len(taken) // 2 else len(taken)
             pieces.append("".join(taken[:cut]))
             taken = taken[cut:]
-            left, size, best = room - 1, sum(map(weight, taken)), 0
+            left, size, best = room - 1, weight("".join(taken), escaped=escaped), 0
         taken.append(cluster)
         size += octets
         after = clusters[at + 1] if at + 1 < len(clusters) else ""

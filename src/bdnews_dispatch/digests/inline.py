@@ -12,11 +12,14 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bdnews_dispatch.digests.typography import cut, typeset
+from bdnews_dispatch.digests.strong import with_chinese_strong
+from bdnews_dispatch.digests.typography import ELLIPSIS, cut, omission, typeset
 
 #: HTML stays text. Emphasis and links only: a picture or code span in a note is its words.
-_MARKDOWN = MarkdownIt("zero", {"html": False}).enable(
-    ["emphasis", "link", "autolink", "image", "escape", "entity", "backticks"]
+_MARKDOWN = with_chinese_strong(
+    MarkdownIt("zero", {"html": False}).enable(
+        ["emphasis", "link", "autolink", "image", "escape", "entity", "backticks"]
+    )
 )
 #: Longest address that we put in a mail, in octets: with what stands around it a line stays under 998 (RFC
 #: 5322 §2.1.1).
@@ -94,10 +97,12 @@ def cut_runs(paragraphs: Sequence[tuple[Run, ...]], limit: int) -> tuple[tuple[R
             room -= len(words)
             continue
         if room > limit // 3 or not kept:
-            short = cut(words, room).rstrip("…")
-            kept.append((*_first(paragraph, len(short)), Run("…")))
+            short, closing = cut(words, room), ""
+            if not words.startswith(short):
+                short, _, closing = short.rpartition(ELLIPSIS)
+            kept.append((*_first(paragraph, len(short)), Run(omission(words) + closing)))
         else:
-            kept[-1] = (*kept[-1], Run("…"))
+            kept[-1] = (*kept[-1], Run(omission(words)))
         break
     return tuple(kept)
 

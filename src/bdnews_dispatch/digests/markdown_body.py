@@ -11,10 +11,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bdnews_dispatch.digests.inline import mail_url, plain, web_url
+from bdnews_dispatch.digests.strong import with_chinese_strong
 from bdnews_dispatch.digests.typography import typeset
 
 #: HTML in the source stays text; no pictures: a bulletin is read without them.
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "typographer": False}).enable("table").disable("image")
+_MARKDOWN = with_chinese_strong(MarkdownIt("commonmark", {"html": False}).enable("table").disable("image"))
 _TAGS = {
     "a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre", "strong",
     "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -33,9 +34,7 @@ def body_links(markdown: str) -> dict[str, int]:
 
 def body_words(markdown: str) -> str:
     """The words on one line, for a preheader or a card."""
-    return " ".join(
-        words for line in _lines(_MARKDOWN.parse(markdown), lambda _: "") if (words := line.strip())
-    )
+    return typeset(" ".join(_lines(_MARKDOWN.parse(markdown), lambda _: "")))
 
 
 def body_html(markdown: str, hrefs: Mapping[str, str]) -> str:
@@ -86,6 +85,7 @@ def _lines(tokens: list[Token], href: Callable[[str], str]) -> list[str]:
                 marks.append(int(token.attrGet("start") or 1))
             case "bullet_list_close" | "ordered_list_close":
                 marks.pop()
+                prefix = ""
             case "list_item_open":
                 mark = marks[-1]
                 prefix = "  " * (len(marks) - 1) + ("· " if mark is None else f"{mark}. ")

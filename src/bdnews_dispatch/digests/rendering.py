@@ -102,7 +102,7 @@ def _context(digest: Digest, language: str, *, track: bool, reason: str) -> dict
         "reason": _plain(reason) or default_reason,
         "issue_count": labels["issue_count"].format(count=len(digest.issues)),
         "facts": [
-            {"label": labels[name], "text": _plain(text)}
+            _plain(text if name == "publisher" else f"{labels[name]}{colon}{text}")
             for name in ("publisher", "address", "telephone", "email")
             if (text := getattr(facts, name))
         ],
@@ -151,7 +151,7 @@ def _inliner() -> css_inline.CSSInliner:
 
 def _finished_html(html: str) -> str:
     inlined = _inliner().inline(html)
-    return inlined.replace(' data-css-inline="ignore"', "")
+    return inlined.replace(' data-css-inline="keep"', "")
 
 
 def _finished_text(text: str) -> str:

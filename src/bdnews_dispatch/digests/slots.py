@@ -21,6 +21,8 @@ FIRST_SLOT: Final = 0x10F700
 LAST_SLOT: Final = 0x10F7FF
 #: The most octets that a slot's value may take where it stands, escaped. Keeps every line under 998 octets.
 SLOT_OCTETS: Final = 640
+#: The same for a name or an address that is not escaped: 80 code points of four octets; 64 + @ + 255.
+PERSON_OCTETS: Final = 320
 _NAME_GRAPHEMES, _NAME_CODE_POINTS = 64, 80
 
 #: C0, DEL, C1, line and paragraph separators, bidi controls (they turn the text around them), surrogates,

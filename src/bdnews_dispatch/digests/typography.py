@@ -20,7 +20,10 @@ _HALF_WIDTH_MARK = regex.compile(
 _HALF_WIDTH_BRACKETS = regex.compile(
     r"\s?\(([^()]*\p{Han}[^()]*)\)\s?|(?<=\p{Han})\s?\(([^()\p{Han}]*)\)\s?(?=\p{Han}|$)"
 )
-_LOOSE = regex.compile(rf"(?<={_HAN}[”’]?)[ \t\u3000]+(?=[“‘]?{_HAN})")
+#: A space beside a full-width mark says nothing; one between two words may be the author's.
+_LOOSE = regex.compile(
+    r"(?<=[，。；：、！？）》】」』])[ \u3000]+|[ \u3000]+(?=[，。；：、！？（《【「『）》】」』])"
+)
 _BESIDE_LATIN = regex.compile(r"(?<=\p{Han})[ \t]+(?=[0-9A-Za-z])|(?<=[0-9A-Za-z%])[ \t]+(?=\p{Han})")
 _DOUBLED = regex.compile(r"([，。；：、！？])(?:\s*\1)+")
 _SPACE = regex.compile(r"[ \t\u3000\u00a0\r\n\f\v]+")
@@ -40,9 +43,10 @@ _CLOSERS = {
 _OPENERS = {closer: opener for opener, closer in _CLOSERS.items()}
 #: The end of a sentence: its mark with what closes behind it; a Latin full stop only before a space and a
 #: capital.
-_SENTENCE_END = regex.compile(r"(?:[。！？!?]+[”’」』）》】)\]]*|(?<=[a-z0-9)])\.(?=\s+[A-Z\p{Han}]|$))\s*")
+_SENTENCE_END = regex.compile(r"(?:[。！？!?]+[”’」』）》】)\]]*|(?<=[a-z)])\.(?=\s+[A-Z\p{Han}]|$))\s*")
 #: A cut never stands behind one of these.
 _DANGLING = "，、；：,;:—-–·“‘「『《〈（([【 \t"
+#: Half of the Chinese ellipsis, where every character counts: subjects, cards.
 ELLIPSIS = "…"
 #: A mark that is still open after so many characters was never closed by its author.
 _LONGEST_QUOTATION = 240
@@ -109,6 +113,11 @@ def cut_inside(text: str, limit: int) -> str:
     if closing:
         kept = kept[: max(0, room - len(closing))]
     return kept.rstrip(_DANGLING) + ELLIPSIS + closing
+
+
+def omission(text: str) -> str:
+    """The dots that say that more followed in this text (GB/T 15834: six in Chinese, three in Latin text)."""
+    return ELLIPSIS * (1 if text.isascii() else 2)
 
 
 def graphemes(text: str) -> list[str]:
