@@ -37,7 +37,7 @@ class Cadence(StrEnum):
 
 
 class Subscriber(SQLModel, table=True):
-    """A person who receives. `email` is in the form we send to (domain in lower case); at least one of the two is set."""
+    """A person who receives. `email` is as we send to it (domain in lower case); it or `openid` is set, or both."""
 
     __tablename__ = "subscriber"
     id: int | None = Field(default=None, primary_key=True)
