@@ -164,5 +164,3 @@ def _mac(key: SigningKey, purpose: Purpose, payload: str, size: int) -> str:
 
 def _encode(data: bytes) -> str:
     return base64.b32encode(data).rstrip(b"=").decode("ascii").lower()
-
-

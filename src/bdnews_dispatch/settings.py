@@ -1,4 +1,4 @@
-"""One frozen settings object, read once: config/bdnews.toml as shipped, your own file over it, the environment over both.
+"""One frozen settings object, read once: config/bdnews.toml as shipped, your own file over it, then the environment.
 
 In: TOML files and BDNEWS_… variables. Out: `Settings`. Callers: cli/, tests. The defaults stand in config/bdnews.toml
 alone, so the file that people read can't disagree with the code.
@@ -143,7 +143,10 @@ class Settings(_Group):
 
 
 def load_settings(
-    environment: Mapping[str, str] | None = None, *, file: Path | None = None, overrides: Mapping[str, Any] | None = None
+    environment: Mapping[str, str] | None = None,
+    *,
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read the settings.
 
@@ -214,7 +217,9 @@ def _environment_value(text: str) -> Any:
     return text
 
 
-def _overlay(target: dict[str, Any], source: Mapping[str, Any], known: Mapping[str, set[str]], *, where: str) -> None:
+def _overlay(
+    target: dict[str, Any], source: Mapping[str, Any], known: Mapping[str, set[str]], *, where: str
+) -> None:
     for group, values in source.items():
         if group not in known:
             raise SettingsError(f"没有名为 {group} 的设置组（来自 {where}）", hint=_nearest(group, known))

@@ -33,7 +33,9 @@ class Database:
         try:
             parsed = make_url(url)
         except ArgumentError as error:
-            raise SettingsError("设置 database.url 不是数据库地址", hint="例如 sqlite:///var/bdnews.db") from error
+            raise SettingsError(
+                "设置 database.url 不是数据库地址", hint="例如 sqlite:///var/bdnews.db"
+            ) from error
         if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
             raise SettingsError(
                 f"设置 database.url：暂不支持 {parsed.get_backend_name()}", hint="请使用 sqlite:///文件路径。"

@@ -43,5 +43,7 @@ async def make_revision(database: Database, message: str) -> None:
     """Write the migration from the database's schema to the models'; for developers."""
     async with database.engine.connect() as connection:
         await connection.run_sync(
-            lambda sync: command.revision(_config(sync), message, autogenerate=True, rev_id=message.split()[0])
+            lambda sync: command.revision(
+                _config(sync), message, autogenerate=True, rev_id=message.split(maxsplit=1)[0]
+            )
         )

@@ -28,14 +28,14 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError(f"naive time {value!r}: times are aware UTC")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -43,4 +43,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def enum_type(enum: type[StrEnum]) -> Any:
     """A column for a StrEnum: text, by value, without a constraint that a new state would have to migrate."""
-    return Enum(enum, values_callable=lambda e: [m.value for m in e], native_enum=False, length=32, create_constraint=False)
+    return Enum(
+        enum,
+        values_callable=lambda e: [m.value for m in e],
+        native_enum=False,
+        length=32,
+        create_constraint=False,
+    )

@@ -44,7 +44,9 @@ class Dispatch(SQLModel, table=True):
     lists: list[str] = Field(default_factory=list, sa_type=JSON)
     sections: list[str] = Field(default_factory=list, sa_type=JSON)
     urgent: bool = False
-    state: DispatchState = Field(default=DispatchState.SCHEDULED, sa_type=enum_type(DispatchState), index=True)
+    state: DispatchState = Field(
+        default=DispatchState.SCHEDULED, sa_type=enum_type(DispatchState), index=True
+    )
     due_at: datetime = Field(sa_type=UtcDateTime)
     planned_through: int = 0
     planned_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -74,7 +76,7 @@ class Delivery(SQLModel, table=True):
         key: random, in links and mail ids; says nothing about anybody.
         sections: what this digest holds, as a sorted list of section keys.
         reason: why it was skipped, failed, cancelled or deferred: a dotted name.
-        worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old claim can't pass the gate.
+        worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old one can't pass the gate.
         mode: how it went out (`smtp`, `custom`, `template`).
     """
 

@@ -17,7 +17,9 @@ class DispatchState(StrEnum):
 
 
 DISPATCH_TRANSITIONS: dict[DispatchState, frozenset[DispatchState]] = {
-    DispatchState.SCHEDULED: frozenset({DispatchState.PLANNING, DispatchState.PAUSED, DispatchState.CANCELLED}),
+    DispatchState.SCHEDULED: frozenset(
+        {DispatchState.PLANNING, DispatchState.PAUSED, DispatchState.CANCELLED}
+    ),
     DispatchState.PLANNING: frozenset({DispatchState.SENDING, DispatchState.PAUSED, DispatchState.CANCELLED}),
     DispatchState.SENDING: frozenset({DispatchState.FINISHED, DispatchState.PAUSED, DispatchState.CANCELLED}),
     DispatchState.PAUSED: frozenset(

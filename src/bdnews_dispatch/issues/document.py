@@ -1,4 +1,4 @@
-"""The parsed issue: what parsing gives, what the store keeps, what digests are made of. Frozen, plain, JSON in and out."""
+"""The parsed issue: what parsing gives, the store keeps, digests are made of. Frozen, plain, JSON in and out."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Block(_Frozen):
 
     Attributes:
         level: of a heading, 1–6; None else.
-        text: the words; inline Markdown (links, **bold**) is kept. Lines of a list or quote stand on lines of their own.
+        text: the words; inline Markdown (links, **bold**) is kept. A list or quote keeps its lines.
         items: the points of a list, without their marks.
         rows: the cells of a table, row by row.
         url: of a picture.

@@ -91,7 +91,9 @@ class Outbox:
                 handling.done_at = now
                 handling.attempts += 1
         except Exception as error:
-            logger.exception("event.handler_failed", extra={"event": event.name, "event_id": event.id, "handler": name})
+            logger.exception(
+                "event.handler_failed", extra={"event": event.name, "event_id": event.id, "handler": name}
+            )
             await self._note_failure(event, name, error)
             return False
         return True

@@ -8,9 +8,11 @@ import bdnews_dispatch.issues.models
 import bdnews_dispatch.messaging.models
 import bdnews_dispatch.scheduling.models
 import bdnews_dispatch.subscribers.models
-import bdnews_dispatch.tracking.models  # noqa: F401  # imported for their tables
+import bdnews_dispatch.tracking.models  # imported for their tables
 from bdnews_dispatch.db.types import metadata
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=False)
+context.configure(
+    connection=connection, target_metadata=metadata, render_as_batch=True, transaction_per_migration=False
+)
 context.run_migrations()

@@ -1,0 +1,58 @@
+"""What every command does first and last: settings, logs, an event loop; and how a result is printed."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from bdnews_dispatch.service import Parts, open_parts
+from bdnews_dispatch.settings import Settings, load_settings
+from bdnews_dispatch.telemetry import set_up_logs
+
+Result = TypeVar("Result")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="以 JSON 输出。")
+publication_option = click.option(
+    "--publication", metavar="KEY", help="刊物；默认由设置 publications.default 决定。"
+)
+
+
+def settings_and_logs() -> Settings:
+    """Read the settings and set up logs by them."""
+    settings = load_settings()
+    set_up_logs(settings.service.log_level, settings.service.log_format)
+    return settings
+
+
+def with_parts(work: Callable[[Parts], Awaitable[Result]]) -> Result:
+    """Open the service's parts, do the work, close them."""
+    settings = settings_and_logs()
+
+    async def run() -> Result:
+        async with open_parts(settings) as parts:
+            return await work(parts)
+
+    return asyncio.run(run())
+
+
+def emit(value: Any, *, as_json: bool, text: Callable[[], str]) -> None:
+    """Print JSON, or words for people."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str) if as_json else text())
+
+
+def table(rows: Sequence[Sequence[object]], head: Sequence[str]) -> str:
+    """Columns with two spaces between; a Chinese character is two wide."""
+    cells = [[str(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(_width(row[column]) for row in cells) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _width(text: str) -> int:
+    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)

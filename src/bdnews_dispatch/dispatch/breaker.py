@@ -1,0 +1,40 @@
+"""The breaker: a channel that fails again and again is left alone for a while, then tried by one message."""
+
+from datetime import datetime, timedelta
+
+from bdnews_dispatch.clock import Clock
+
+FIRST_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 300.0
+
+
+class Breaker:
+    """Counts failures in a row of one channel."""
+
+    def __init__(self, clock: Clock, after: int) -> None:
+        """Args: after: how many failures in a row open it."""
+        self._clock = clock
+        self._after = after
+        self._failures = 0
+        self._wait = FIRST_WAIT_SECONDS
+        self._closed_until: datetime | None = None
+
+    def lets_through(self) -> bool:
+        """May a message be tried now?"""
+        return self._closed_until is None or self._clock() >= self._closed_until
+
+    def failed(self) -> float | None:
+        """Returns: for how many seconds nothing is tried, where this failure opened the breaker; else None."""
+        self._failures += 1
+        if self._failures < self._after or not self.lets_through():
+            return None
+        wait = self._wait
+        self._closed_until = self._clock() + timedelta(seconds=wait)
+        self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
+        return wait
+
+    def mended(self) -> bool:
+        """A message went through. Returns: whether the breaker had been open."""
+        was_open = self._closed_until is not None
+        self._failures, self._wait, self._closed_until = 0, FIRST_WAIT_SECONDS, None
+        return was_open

@@ -1,0 +1,133 @@
+"""Composing: a claimed delivery and its person become an outgoing mail or card.
+
+What two subscribers share (the sections, the language, tracking or none) is a variant: rendered and encoded once a
+dispatch, then kept. Caller: sending.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from bdnews_dispatch.channels.email import OutgoingMail
+from bdnews_dispatch.channels.wechat import OutgoingCard
+from bdnews_dispatch.digests.card import CardText, card_for
+from bdnews_dispatch.digests.matching import variant_key
+from bdnews_dispatch.digests.message import Headers, Slots, Variant
+from bdnews_dispatch.digests.rendering import render_digest
+from bdnews_dispatch.dispatch.contents import Contents, digest_of
+from bdnews_dispatch.dispatch.ledger import Claim
+from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
+from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.links import Links
+from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.subscribers.audience import Person
+
+
+class Composer:
+    """Composes the messages of one dispatch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        links: Links,
+        publication: Publication,
+        dispatch: Dispatch,
+        contents: Contents,
+    ) -> None:
+        self._settings = settings
+        self._links = links
+        self._publication = publication
+        self._dispatch = dispatch
+        self._contents = contents
+        self._variants: dict[str, Variant] = {}
+        self._cards: dict[str, CardText] = {}
+
+    def mail(self, claim: Claim, person: Person) -> OutgoingMail:
+        """The mail of an email delivery. The person has an address."""
+        assert person.email is not None  # noqa: S101  # sending has looked
+        variant = self._variant(claim, person)
+        slots = self._slots(claim, person, person.email)
+        return OutgoingMail(
+            delivery_id=claim.delivery_id,
+            sender=f"{self._links.signer.verp(claim.key)}@{self._settings.bounce_domain}",
+            recipient=person.email,
+            content=_content(variant, slots),
+        )
+
+    def card(self, claim: Claim, person: Person, *, window_open: bool) -> OutgoingCard:
+        """The card of a WeChat delivery. The person has an openid."""
+        assert person.openid is not None  # noqa: S101  # sending has looked
+        name = variant_key(frozenset(claim.sections), language=person.language)
+        if name not in self._cards:
+            self._cards[name] = card_for(
+                digest_of(self._publication, self._contents, claim.sections, person.language)
+            )
+        text = self._cards[name]
+        return OutgoingCard(
+            delivery_id=claim.delivery_id,
+            openid=person.openid,
+            title=text.title,
+            description=text.description,
+            url=self._links.web_copy(claim.key),
+            picture_url="",
+            fields=text.fields,
+            window_open=window_open,
+            client_msg_id=claim.key,
+        )
+
+    def _variant(self, claim: Claim, person: Person) -> Variant:
+        track = not person.no_tracking
+        reason = self._reason(person)
+        name = f"{variant_key(frozenset(claim.sections), language=person.language, track=track)}|{reason}"
+        if name not in self._variants:
+            digest = digest_of(self._publication, self._contents, claim.sections, person.language)
+            self._variants[name] = render_digest(
+                digest, self._headers(), track=track, language=person.language, reason=reason
+            )
+        return self._variants[name]
+
+    def _reason(self, person: Person) -> str:
+        if self._dispatch.kind is DispatchKind.BULLETIN:
+            return "bulletin"
+        return "whole" if person.whole_issue else "sections"
+
+    def _headers(self) -> Headers:
+        email = self._settings.email
+        domain = email.from_address.rpartition("@")[2]
+        publication = self._publication
+        first = self._contents.editions[0] if self._contents.editions else None
+        return Headers(
+            from_name=email.from_name or publication.name,
+            from_address=email.from_address,
+            reply_to=publication.email,
+            list_id=f"{publication.key}.{domain}",
+            list_name=publication.name,
+            archived_at=first.url if first is not None and len(self._contents.editions) == 1 else "",
+            list_archive=self._links.archive(publication.key),
+            feedback_id=f"{self._dispatch.id}:{publication.key}:{self._dispatch.kind}:{domain}",
+            date=self._date(),
+        )
+
+    def _date(self) -> datetime:
+        """The same on every try, as a repeated message should be."""
+        return max(self._dispatch.due_at, self._dispatch.created_at)
+
+    def _slots(self, claim: Claim, person: Person, address: str) -> Slots:
+        links, key, domain = self._links, claim.key, self._settings.bounce_domain
+        unsubscribe = links.unsubscribe(key)
+        return Slots(
+            recipient_name=person.name,
+            recipient_address=address,
+            message_id=f"{key}.{claim.dispatch_id}@{domain}",
+            click_url=links.click(key),
+            pixel_url="" if person.no_tracking else links.pixel(key),
+            web_url=links.web_copy(key),
+            preferences_url=links.preferences(key),
+            unsubscribe_url=unsubscribe,
+            one_click_url=unsubscribe,
+            unsubscribe_mailto=self._settings.email.unsubscribe_mailbox or f"unsubscribe+{key}@{domain}",
+            delivery_reference=key,
+        )
+
+
+def _content(variant: Variant, slots: Slots) -> Callable[[bool], bytes]:
+    return lambda eight_bit: variant.assemble(slots, eight_bit=eight_bit)

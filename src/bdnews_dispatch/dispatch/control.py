@@ -1,0 +1,175 @@
+"""Steering a dispatch and seeing how it stands. Callers: cli/, sending, later the console and the API."""
+
+from typing import Any
+
+from sqlalchemy import func, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch, counts_template
+from bdnews_dispatch.dispatch.states import (
+    CLAIMABLE,
+    OPEN,
+    DeliveryState,
+    DispatchState,
+    check_delivery,
+    check_dispatch,
+)
+from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.messaging.outbox import record
+
+#: Not over: what is open, and what nobody has decided yet.
+UNSETTLED = (*OPEN, DeliveryState.UNCERTAIN)
+
+
+async def find_dispatch(session: AsyncSession, dispatch_id: int) -> Dispatch:
+    """Raises: NotFoundError: there is no such dispatch."""
+    found = await session.get(Dispatch, dispatch_id)
+    if found is None:
+        raise NotFoundError(f"没有编号为 {dispatch_id} 的发送任务", hint="用 bdnews dispatch list 查看。")
+    return found
+
+
+async def pause(session: AsyncSession, dispatch_id: int, *, note: str = "") -> Dispatch:
+    """Begin no further delivery; what is on the wire is finished.
+
+    Raises:
+        StateError: it is over, or paused already.
+    """
+    dispatch = await find_dispatch(session, dispatch_id)
+    _move(dispatch, DispatchState.PAUSED)
+    dispatch.note = note
+    session.add(dispatch)
+    return dispatch
+
+
+async def resume(session: AsyncSession, dispatch_id: int) -> Dispatch:
+    """Go on where it was.
+
+    Raises:
+        StateError: it is not paused.
+    """
+    dispatch = await find_dispatch(session, dispatch_id)
+    if dispatch.planned_at is not None:
+        then = DispatchState.SENDING
+    elif dispatch.planned_through:
+        then = DispatchState.PLANNING
+    else:
+        then = DispatchState.SCHEDULED
+    if dispatch.state is not DispatchState.PAUSED:
+        check_dispatch(dispatch.state, DispatchState.SCHEDULED)  # only what is paused may go back
+    _move(dispatch, then)
+    dispatch.note = ""
+    session.add(dispatch)
+    return dispatch
+
+
+async def cancel(session: AsyncSession, clock: Clock, dispatch_id: int, *, note: str = "") -> Dispatch:
+    """End it: what has not gone out never will; what is on the wire is finished.
+
+    Raises:
+        StateError: it is over.
+    """
+    dispatch = await find_dispatch(session, dispatch_id)
+    _move(dispatch, DispatchState.CANCELLED)
+    dispatch.note, dispatch.finished_at = note, clock()
+    session.add(dispatch)
+    await session.exec(
+        update(Delivery)
+        .where(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state).in_(CLAIMABLE))
+        .values(state=DeliveryState.CANCELLED, reason="dispatch_cancelled", updated_at=clock())
+    )
+    return dispatch
+
+
+def _move(dispatch: Dispatch, then: DispatchState) -> None:
+    check_dispatch(dispatch.state, then)
+    dispatch.state = then
+
+
+async def note(database: Database, dispatch_id: int, words: str) -> None:
+    """Say on the dispatch what holds it up; "" when nothing does."""
+    async with database.write() as session:
+        await session.exec(update(Dispatch).where(col(Dispatch.id) == dispatch_id).values(note=words))
+
+
+async def finish_if_done(session: AsyncSession, clock: Clock, dispatch: Dispatch) -> bool:
+    """Finished means that every delivery is in a final state; an uncertain one is not."""
+    if dispatch.state is not DispatchState.SENDING or dispatch.planned_at is None:
+        return False
+    left = (
+        select(Delivery.id)
+        .where(Delivery.dispatch_id == dispatch.id, col(Delivery.state).in_(UNSETTLED))
+        .limit(1)
+    )
+    if (await session.exec(left)).first() is not None:
+        return False
+    _move(dispatch, DispatchState.FINISHED)
+    dispatch.finished_at, dispatch.note = clock(), ""
+    session.add(dispatch)
+    key = f"dispatch.finished:{dispatch.id}"
+    await record(session, clock, "dispatch.finished", key, dispatch_id=dispatch.id)
+    return True
+
+
+async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
+    """How the dispatch stands, counted from the ledger: by state, by channel and state, by reason. JSON-able."""
+    dispatch = await find_dispatch(session, dispatch_id)
+    counts, channels, reasons = counts_template(), {}, {}
+    rows = await session.exec(
+        select(Delivery.channel, Delivery.state, Delivery.reason, func.count())
+        .where(Delivery.dispatch_id == dispatch_id)
+        .group_by(col(Delivery.channel), col(Delivery.state), col(Delivery.reason))
+    )
+    for channel, state, reason, number in rows:
+        counts[state] += number
+        channels.setdefault(str(channel), counts_template())[state] += number
+        if reason:
+            reasons[reason] = reasons.get(reason, 0) + number
+    return {
+        "id": dispatch.id,
+        "state": str(dispatch.state),
+        "kind": str(dispatch.kind),
+        "publication": dispatch.publication,
+        "issues": dispatch.issues,
+        "bulletin": dispatch.bulletin_id,
+        "lists": dispatch.lists,
+        "sections": dispatch.sections,
+        "urgent": dispatch.urgent,
+        "note": dispatch.note,
+        "due_at": dispatch.due_at.isoformat(),
+        "created_at": dispatch.created_at.isoformat(),
+        "planned_at": dispatch.planned_at.isoformat() if dispatch.planned_at else None,
+        "finished_at": dispatch.finished_at.isoformat() if dispatch.finished_at else None,
+        "deliveries": sum(counts.values()),
+        "counts": counts,
+        "channels": channels,
+        "reasons": reasons,
+    }
+
+
+#: What an operator may decide of an uncertain delivery.
+DECISIONS = {"sent": DeliveryState.SENT, "resend": DeliveryState.PLANNED, "failed": DeliveryState.FAILED}
+
+
+async def settle(session: AsyncSession, clock: Clock, dispatch_id: int, decision: str) -> int:
+    """Decide the uncertain deliveries of a dispatch.
+
+    Args:
+        decision: a key of DECISIONS.
+
+    Returns:
+        How many were decided.
+    """
+    await find_dispatch(session, dispatch_id)
+    then = DECISIONS[decision]
+    check_delivery(DeliveryState.UNCERTAIN, then)
+    rows = await session.exec(
+        update(Delivery)
+        .where(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state) == DeliveryState.UNCERTAIN)
+        .values(state=then, reason=f"decided:{decision}", due_at=clock(), updated_at=clock())
+        .returning(col(Delivery.id))
+    )
+    return len(rows.all())

@@ -1,0 +1,81 @@
+"""The reconciler: makes jobs again from rows. Whatever was lost — a job, a worker, a moment — is found here.
+
+In: events not handled, dispatches not planned, deliveries due, leases that ended. Out: jobs in the queue.
+Caller: the worker's loop, every second and whenever something was written in this process.
+"""
+
+import logging
+
+from sqlmodel import col, select
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.control import finish_if_done
+from bdnews_dispatch.dispatch.ledger import SENDING, Ledger
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
+from bdnews_dispatch.dispatch.states import CLAIMABLE, DispatchState
+from bdnews_dispatch.messaging.outbox import has_waiting
+from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+
+def urgency(dispatch: Dispatch) -> int:
+    """An urgent bulletin overtakes a bulletin, a bulletin overtakes an issue."""
+    if dispatch.urgent:
+        return 0
+    return 1 if dispatch.kind is DispatchKind.BULLETIN else 2
+
+
+class Reconciler:
+    """Looks at the rows and says what there is to do."""
+
+    def __init__(self, database: Database, clock: Clock, queue: WorkQueue, ledger: Ledger) -> None:
+        self._database = database
+        self._clock = clock
+        self._queue = queue
+        self._ledger = ledger
+
+    async def recover(self) -> None:
+        """Take back what dead workers held."""
+        back, unsure = await self._ledger.recover()
+        if back or unsure:
+            logger.warning("ledger.recovered", extra={"given_back": back, "uncertain": unsure})
+
+    async def fill_queue(self) -> None:
+        """One look at everything."""
+        now = self._clock()
+        jobs: list[Job] = []
+        ended: list[int] = []
+        async with self._database.read() as session:
+            if await has_waiting(session, self._clock):
+                jobs.append(Job(JobKind.HANDLE_EVENTS))
+            active = await session.exec(
+                select(Dispatch).where(col(Dispatch.state).in_((DispatchState.SCHEDULED, *SENDING)))
+            )
+            for dispatch in active:
+                assert dispatch.id is not None  # noqa: S101  # read from the database
+                if dispatch.state is not DispatchState.SENDING and dispatch.due_at <= now:
+                    jobs.append(Job(JobKind.PLAN, dispatch.id, urgency(dispatch)))
+                if dispatch.state not in SENDING:
+                    continue
+                due = (
+                    select(Delivery.id)
+                    .where(Delivery.dispatch_id == dispatch.id, col(Delivery.state).in_(CLAIMABLE))
+                    .where(Delivery.due_at <= now)
+                    .limit(1)
+                )
+                if (await session.exec(due)).first() is not None:
+                    jobs.append(Job(JobKind.SEND, dispatch.id, urgency(dispatch)))
+                elif dispatch.planned_at is not None:
+                    ended.append(dispatch.id)
+        for job in jobs:
+            await self._queue.put(job)
+        for dispatch_id in ended:
+            await self._finish(dispatch_id)
+
+    async def _finish(self, dispatch_id: int) -> None:
+        async with self._database.write() as session:
+            dispatch = await session.get(Dispatch, dispatch_id)
+            if dispatch is not None and await finish_if_done(session, self._clock, dispatch):
+                logger.info("dispatch.finished", extra={"dispatch": dispatch_id})

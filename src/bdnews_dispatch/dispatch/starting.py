@@ -1,0 +1,211 @@
+"""Starting a dispatch: a cause becomes a row, once. Callers: pipeline.py (events), scheduling, cli/.
+
+Starting the same issue again never sends to anybody twice: it reaches those who have no delivery of it yet, and where
+there are none it answers with the dispatch that is there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.bulletins.models import Bulletin
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
+from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.subscribers.models import Cadence, ListMembership, MailingList, Subscription
+
+#: A delivery in one of these says that its reader has not been, and will not be, reached by it.
+UNREACHED = (DeliveryState.SKIPPED, DeliveryState.CANCELLED, DeliveryState.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """`fresh` is false where the dispatch was there already."""
+
+    dispatch: Dispatch
+    fresh: bool
+
+
+async def start_issue(
+    session: AsyncSession,
+    clock: Clock,
+    issue: Issue,
+    *,
+    lists: Sequence[str] = (),
+    at: datetime | None = None,
+) -> Started:
+    """Send an issue to those who read every issue.
+
+    Raises:
+        StateError: the issue is not published.
+        NotFoundError: there is no list of that name.
+    """
+    if issue.state is not IssueState.PUBLISHED:
+        raise StateError(
+            f"总第{issue.total_number}期尚未发布（{issue.state}）",
+            hint=f"先用 bdnews issues publish {issue.total_number} 发布。",
+        )
+    await check_lists(session, lists)
+    earlier = await dispatches_of(session, issue)
+    cause = ":".join(["issue", str(issue.id), *sorted(lists)])
+    same = [
+        dispatch for dispatch in earlier if dispatch.cause == cause or dispatch.cause.startswith(f"{cause}#")
+    ]
+    for dispatch in same:
+        if dispatch.state not in (DispatchState.FINISHED, DispatchState.CANCELLED):
+            return Started(dispatch, fresh=False)
+    if same:
+        if not await _somebody_unreached(session, issue.publication, earlier, lists):
+            return Started(same[-1], fresh=False)
+        cause = f"{cause}#{len(same) + 1}"
+    assert issue.id is not None  # noqa: S101  # read from the database
+    return await _begin(
+        session,
+        clock,
+        Dispatch(
+            cause=cause,
+            kind=DispatchKind.ISSUE,
+            publication=issue.publication,
+            issues=[{"id": issue.id, "revision": issue.revision}],
+            cadence=Cadence.ISSUE,
+            lists=sorted(lists),
+            due_at=at or clock(),
+            created_at=clock(),
+        ),
+    )
+
+
+async def start_period(
+    session: AsyncSession,
+    clock: Clock,
+    publication: str,
+    cadence: Cadence,
+    *,
+    since: datetime,
+    until: datetime,
+) -> Started | None:
+    """Send what was published in [since, until) to those who read weekly or monthly.
+
+    Returns:
+        None where nothing was published.
+    """
+    issues = (
+        await session.exec(
+            select(Issue)
+            .where(Issue.publication == publication, Issue.state == IssueState.PUBLISHED)
+            .where(col(Issue.published_at) >= since, col(Issue.published_at) < until)
+            .order_by(col(Issue.total_number))
+        )
+    ).all()
+    if not issues:
+        return None
+    return await _begin(
+        session,
+        clock,
+        Dispatch(
+            cause=f"{cadence}:{publication}:{until.isoformat()}",
+            kind=DispatchKind.PERIOD,
+            publication=publication,
+            issues=[{"id": issue.id, "revision": issue.revision} for issue in issues if issue.id is not None],
+            cadence=cadence,
+            due_at=clock(),
+            created_at=clock(),
+        ),
+    )
+
+
+async def start_bulletin(
+    session: AsyncSession,
+    clock: Clock,
+    bulletin: Bulletin,
+    *,
+    sections: Sequence[str] = (),
+    lists: Sequence[str] = (),
+    at: datetime | None = None,
+) -> Started:
+    """Send a bulletin to everybody whose sections it concerns, whatever their cadence.
+
+    Args:
+        sections: keys; empty means everybody.
+
+    Raises:
+        NotFoundError: there is no list of that name.
+    """
+    await check_lists(session, lists)
+    return await _begin(
+        session,
+        clock,
+        Dispatch(
+            cause=f"bulletin:{bulletin.id}",
+            kind=DispatchKind.BULLETIN,
+            publication=bulletin.publication,
+            bulletin_id=bulletin.id,
+            lists=sorted(lists),
+            sections=sorted(sections),
+            urgent=bulletin.urgent,
+            due_at=at or clock(),
+            created_at=clock(),
+        ),
+    )
+
+
+async def _begin(session: AsyncSession, clock: Clock, dispatch: Dispatch) -> Started:
+    found = (await session.exec(select(Dispatch).where(Dispatch.cause == dispatch.cause))).first()
+    if found is not None:
+        return Started(found, fresh=False)
+    session.add(dispatch)
+    await session.flush()
+    key = f"dispatch.created:{dispatch.id}"
+    await record(session, clock, "dispatch.created", key, dispatch_id=dispatch.id)
+    return Started(dispatch, fresh=True)
+
+
+async def dispatches_of(session: AsyncSession, issue: Issue) -> list[Dispatch]:
+    """The dispatches of this issue as an issue (no periods), oldest first."""
+    rows = await session.exec(
+        select(Dispatch)
+        .where(Dispatch.kind == DispatchKind.ISSUE, Dispatch.publication == issue.publication)
+        .order_by(col(Dispatch.id))
+    )
+    return [row for row in rows if any(entry["id"] == issue.id for entry in row.issues)]
+
+
+async def check_lists(session: AsyncSession, names: Sequence[str]) -> None:
+    """Raises: NotFoundError: a list is not there; a send to a list that is not there reaches nobody, silently."""
+    known = set((await session.exec(select(MailingList.name))).all())
+    for name in names:
+        if name not in known:
+            raise NotFoundError(
+                f"没有名为“{name}”的名单", hint=f"现有名单：{'、'.join(sorted(known)) or '（无）'}。"
+            )
+
+
+async def _somebody_unreached(
+    session: AsyncSession, publication: str, earlier: Sequence[Dispatch], lists: Sequence[str]
+) -> bool:
+    reached = exists().where(
+        col(Delivery.subscriber_id) == col(Subscription.subscriber_id),
+        col(Delivery.dispatch_id).in_([dispatch.id for dispatch in earlier]),
+    )
+    statement = (
+        select(Subscription.id)
+        .where(Subscription.publication == publication, col(Subscription.ended_at).is_(None))
+        .where(Subscription.cadence == Cadence.ISSUE, ~reached)
+        .limit(1)
+    )
+    if lists:
+        statement = statement.where(
+            col(Subscription.subscriber_id).in_(
+                select(ListMembership.subscriber_id)
+                .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
+                .where(col(MailingList.name).in_(lists))
+            )
+        )
+    return (await session.exec(statement)).first() is not None

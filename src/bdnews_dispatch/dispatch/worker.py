@@ -1,0 +1,119 @@
+"""The worker: takes jobs from the queue and does them; looks after the queue itself.
+
+Callers: service.py (`serve`, `worker`), cli/ (`dispatch wait` where nobody else works).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from bdnews_dispatch.dispatch.planning import Planner
+from bdnews_dispatch.dispatch.reconciler import Reconciler
+from bdnews_dispatch.dispatch.sending import Sender
+from bdnews_dispatch.messaging.outbox import Outbox
+from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+
+logger = logging.getLogger(__name__)
+
+#: Between two looks at the rows when nothing wakes the worker: what another process wrote is found this late at most.
+LOOK_SECONDS = 0.5
+#: Looks between two searches for leases that ended.
+LOOKS_A_RECOVERY = 4
+#: Jobs at once. Sending itself is as wide as the channels' connections; this only lets planning and two dispatches
+#: go on side by side.
+JOBS_AT_ONCE = 3
+#: After a job failed.
+REST_SECONDS = 1.0
+
+
+class Worker:
+    """Runs until stopped."""
+
+    def __init__(
+        self, *, queue: WorkQueue, outbox: Outbox, planner: Planner, sender: Sender, reconciler: Reconciler
+    ) -> None:
+        self._queue = queue
+        self._outbox = outbox
+        self._planner = planner
+        self._sender = sender
+        self._reconciler = reconciler
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._perform: dict[JobKind, Callable[[Job], Awaitable[list[Job]]]] = {
+            JobKind.HANDLE_EVENTS: self._handle_events,
+            JobKind.PLAN: self._plan,
+            JobKind.SEND: self._send,
+        }
+
+    def wake(self) -> None:
+        """Something was written: look at once."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; finish what is on the wire."""
+        self._sender.stop()
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until `stop`, then drain."""
+        async with self._sender, asyncio.TaskGroup() as group:
+            for number in range(JOBS_AT_ONCE):
+                group.create_task(self._work(), name=f"work-{number}")
+            await self._look_after_queue()
+
+    async def _look_after_queue(self) -> None:
+        looks = 0
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                if looks % LOOKS_A_RECOVERY == 0:
+                    await self._reconciler.recover()
+                await self._reconciler.fill_queue()
+            except Exception:
+                logger.exception("worker.look_failed")
+            looks += 1
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def _work(self) -> None:
+        while not self._stopping.is_set():
+            job = await self._next_job()
+            if job is None:
+                return
+            try:
+                following = await self._perform[job.kind](job)
+            except Exception:
+                logger.exception("worker.job_failed", extra={"job": job.kind, "pointer": job.pointer})
+                following = []
+                await asyncio.sleep(REST_SECONDS)
+            await self._queue.done(job)
+            for after in following:
+                await self._queue.put(after)
+
+    async def _next_job(self) -> Job | None:
+        """The next job; None when the worker is to stop."""
+        getting = asyncio.ensure_future(self._queue.get())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return getting.result() if getting.done() else None
+        finally:
+            stopping.cancel()
+            if not getting.done():
+                getting.cancel()
+
+    async def _handle_events(self, _job: Job) -> list[Job]:
+        if await self._outbox.handle_waiting():
+            self.wake()
+        return []
+
+    async def _plan(self, job: Job) -> list[Job]:
+        more = await self._planner.plan_slice(job.pointer)
+        return [replace(job, kind=JobKind.SEND), *([job] if more else [])]
+
+    async def _send(self, job: Job) -> list[Job]:
+        return [job] if await self._sender.send_batch(job.pointer) else []

@@ -1,0 +1,76 @@
+"""Publishing: review → published → withdrawn. Callers: intake, cli/, later the console."""
+
+from collections.abc import Sequence
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.messaging.outbox import record
+
+TRANSITIONS: dict[IssueState, frozenset[IssueState]] = {
+    IssueState.REVIEW: frozenset({IssueState.PUBLISHED}),
+    IssueState.PUBLISHED: frozenset({IssueState.WITHDRAWN}),
+    IssueState.WITHDRAWN: frozenset({IssueState.PUBLISHED}),
+}
+
+
+async def publish(session: AsyncSession, clock: Clock, issue: Issue) -> None:
+    """Make the issue public. The event of its first publication starts its dispatch; a later one sends nothing again.
+
+    Raises:
+        StateError: it is published already.
+    """
+    _move(issue, IssueState.PUBLISHED)
+    issue.published_at = issue.published_at or clock()
+    session.add(issue)
+    await session.flush()
+    await record(session, clock, "issue.published", f"issue.published:{issue.id}", issue_id=issue.id)
+
+
+async def withdraw(session: AsyncSession, clock: Clock, issue: Issue) -> None:
+    """Take the issue back: its pages say so, a dispatch that has not ended is cancelled (pipeline.py).
+
+    Raises:
+        StateError: it is not published.
+    """
+    _move(issue, IssueState.WITHDRAWN)
+    session.add(issue)
+    key = f"issue.withdrawn:{issue.id}:{clock().isoformat()}"
+    await record(session, clock, "issue.withdrawn", key, issue_id=issue.id)
+
+
+def _move(issue: Issue, then: IssueState) -> None:
+    if then not in TRANSITIONS[issue.state]:
+        raise StateError(f"总第{issue.total_number}期处于 {issue.state}，不能变为 {then}")
+    issue.state = then
+
+
+async def find_issue(session: AsyncSession, publication: str, total_number: int) -> Issue:
+    """Raises: NotFoundError: there is no such issue; the message lists the newest ones."""
+    found = (
+        await session.exec(
+            select(Issue).where(Issue.publication == publication, Issue.total_number == total_number)
+        )
+    ).first()
+    if found is None:
+        newest = [str(issue.total_number) for issue in await list_issues(session, publication, limit=5)]
+        hint = (
+            f"最近的总期号：{'、'.join(newest)}。"
+            if newest
+            else "还没有任何一期，先用 bdnews issues ingest 放入。"
+        )
+        raise NotFoundError(f"刊物 {publication} 没有总第{total_number}期", hint=hint)
+    return found
+
+
+async def list_issues(
+    session: AsyncSession, publication: str | None = None, *, limit: int = 50
+) -> Sequence[Issue]:
+    """The newest issues first."""
+    statement = select(Issue).order_by(col(Issue.total_number).desc(), col(Issue.id)).limit(limit)
+    if publication is not None:
+        statement = statement.where(Issue.publication == publication)
+    return (await session.exec(statement)).all()

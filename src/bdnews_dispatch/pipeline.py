@@ -1,0 +1,46 @@
+"""The whole flow on one page: what happens when something has happened.
+
+    issue.published ──→ a dispatch of it is started ──→ dispatch.created ──→ the worker plans it, sends it
+    issue.withdrawn ──→ its dispatches that have not ended are cancelled
+    wechat.pushed ────→ followers, their window, their wishes
+
+A handler writes through the session it is given; its work and the row that says "done" commit together, so a handler
+that dies half-way runs again and does no harm. Planning, sending and finishing are found by the reconciler from the
+rows themselves, so events that only tell (dispatch.created, delivery.opened …) need no handler here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.control import cancel
+from bdnews_dispatch.dispatch.starting import dispatches_of, start_issue
+from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, DispatchState
+from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.messaging.outbox import Handler
+
+
+def handlers(clock: Clock) -> Mapping[str, Sequence[Handler]]:
+    """Event name → its handlers, in order."""
+
+    async def start_dispatch(session: AsyncSession, event: Event) -> None:
+        issue = await session.get(Issue, event.payload["issue_id"])
+        if issue is None or issue.state is not IssueState.PUBLISHED:
+            return
+        if not await dispatches_of(session, issue):  # an editor may have been quicker
+            await start_issue(session, clock, issue)
+
+    async def cancel_dispatches(session: AsyncSession, event: Event) -> None:
+        issue = await session.get(Issue, event.payload["issue_id"])
+        if issue is None or issue.state is not IssueState.WITHDRAWN:
+            return
+        for dispatch in await dispatches_of(session, issue):
+            if dispatch.id is not None and DispatchState.CANCELLED in DISPATCH_TRANSITIONS[dispatch.state]:
+                await cancel(session, clock, dispatch.id, note="本期已撤回")
+
+    return {
+        "issue.published": (start_dispatch,),
+        "issue.withdrawn": (cancel_dispatches,),
+    }

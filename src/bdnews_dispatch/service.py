@@ -1,0 +1,368 @@
+"""Settings → a running service. The only place that chooses concrete parts. Callers: cli/, tests.
+
+`bdnews serve` runs every role in one process; `web`, `worker` and `scheduler` run one each, on the same database.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import aiohttp
+from aiohttp import web
+from pydantic import SecretStr
+
+from bdnews_dispatch.channels.email import EmailChannel, load_reply_rules
+from bdnews_dispatch.channels.wechat import WeChatChannel
+from bdnews_dispatch.clock import Clock, system_clock
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.migrate import upgrade
+from bdnews_dispatch.dispatch.ledger import Ledger
+from bdnews_dispatch.dispatch.planning import Planner
+from bdnews_dispatch.dispatch.reach import Reach
+from bdnews_dispatch.dispatch.reconciler import Reconciler
+from bdnews_dispatch.dispatch.sending import Channels, Sender
+from bdnews_dispatch.dispatch.worker import Worker
+from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.issues.folder import WatchedFolder
+from bdnews_dispatch.issues.publications import Publications, load_publications
+from bdnews_dispatch.links import Links, Signer, kept_key, read_keys
+from bdnews_dispatch.messaging.outbox import Outbox
+from bdnews_dispatch.messaging.queue import MemoryQueue
+from bdnews_dispatch.pipeline import handlers
+from bdnews_dispatch.sandbox import (
+    SANDBOX_AES_KEY,
+    SANDBOX_APPID,
+    SANDBOX_SECRET,
+    SANDBOX_TEMPLATE_ID,
+    SANDBOX_TOKEN,
+    Sandbox,
+)
+from bdnews_dispatch.scheduling.catch_up import CatchUp
+from bdnews_dispatch.scheduling.scheduler import scheduler
+from bdnews_dispatch.scheduling.timetable import read_timetable
+from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.web.app import make_web_app
+
+logger = logging.getLogger(__name__)
+
+#: SIGTERM: what is on the wire is finished within this; systemd and Kubernetes wait 30 s by default.
+DRAIN_SECONDS = 25.0
+
+
+class Role(StrEnum):
+    """What a process does."""
+
+    WEB = "web"
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every command needs."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    publications: Publications
+    links: Links
+
+    @property
+    def reach(self) -> Reach:
+        return Reach.read(self.settings.delivery.allow)
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Parts]:
+    """Open the database, at this version's schema, and read what the settings point at.
+
+    Raises:
+        SettingsError: something in them is not right.
+    """
+    publications = load_publications(settings.publications.folder, settings.publications.default)
+    keys = read_keys([key.get_secret_value() for key in settings.security.signing_keys])
+    signer = Signer(keys or [kept_key(settings.service.data_folder)])
+    Reach.read(settings.delivery.allow)
+    database = Database(settings.database.url)
+    try:
+        await upgrade(database)
+        yield Parts(settings, clock, database, publications, Links(settings.base_url, signer))
+    finally:
+        await database.close()
+
+
+def folder_of(parts: Parts) -> WatchedFolder:
+    """The watched folder for incoming issues."""
+    issues = parts.settings.issues
+    return WatchedFolder(
+        parts.database,
+        parts.clock,
+        parts.publications,
+        folder=issues.folder,
+        review=issues.review,
+        settle_seconds=issues.settle_seconds,
+        max_bytes=issues.max_bytes,
+    )
+
+
+@asynccontextmanager
+async def open_sandbox(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Sandbox]:
+    """The stand-ins for the outside, at the addresses of `[sandbox]`.
+
+    Raises:
+        BdnewsError: an address is taken.
+    """
+    sandbox = Sandbox(
+        smtp_host=settings.sandbox.smtp_host,
+        smtp_port=settings.sandbox.smtp_port,
+        http_host=settings.sandbox.http_host,
+        http_port=settings.sandbox.http_port,
+        folder=settings.service.data_folder / "sandbox",
+        clock=clock,
+    )
+    async with sandbox:
+        yield sandbox
+
+
+def at_sandbox(settings: Settings, sandbox: Sandbox) -> Settings:
+    """The settings with the sandbox's real addresses, where it chose its ports itself."""
+    host, port = sandbox.smtp_address
+    http_host, _, http_port = sandbox.http_url.removeprefix("http://").rpartition(":")
+    changed = {"smtp_host": host, "smtp_port": port, "http_host": http_host, "http_port": int(http_port)}
+    return settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update=changed)})
+
+
+def with_sandbox_account(settings: Settings) -> Settings:
+    """The settings with the sandbox's WeChat account, for everybody who may not really be reached."""
+    changed = {
+        "api_base": f"http://{settings.sandbox.http_host}:{settings.sandbox.http_port}/wechat",
+        "appid": SANDBOX_APPID,
+        "secret": SecretStr(SANDBOX_SECRET),
+        "token": SecretStr(SANDBOX_TOKEN),
+        "aes_key": SecretStr(SANDBOX_AES_KEY),
+        "template_id": SANDBOX_TEMPLATE_ID,
+        "modes": ("custom", "template"),
+    }
+    return settings.model_copy(update={"wechat": settings.wechat.model_copy(update=changed)})
+
+
+@asynccontextmanager
+async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
+    """The ways out, real and sandbox."""
+    settings = parts.settings
+    sandbox_email = settings.email.model_copy(
+        update={
+            "host": settings.sandbox.smtp_host,
+            "port": settings.sandbox.smtp_port,
+            "security": "none",
+            "username": "",
+        }
+    )
+    rules = load_reply_rules()
+    async with (
+        aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=settings.wechat.timeout_seconds)
+        ) as session,
+        EmailChannel(settings.email, rules) as email,
+        EmailChannel(sandbox_email, rules) as to_sandbox,
+    ):
+        yield Channels(
+            reach=parts.reach,
+            email=email,
+            sandbox_email=to_sandbox,
+            wechat=WeChatChannel(settings.wechat, session, parts.clock) if settings.wechat.appid else None,
+            sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, parts.clock),
+        )
+
+
+@asynccontextmanager
+async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
+    """A worker with its channels; `run` it."""
+    async with open_channels(parts) as channels:
+        settings, database, clock = parts.settings, parts.database, parts.clock
+        ledger = Ledger(
+            database, clock, settings.delivery, worker=f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}"
+        )
+        queue = MemoryQueue()
+        yield Worker(
+            queue=queue,
+            outbox=Outbox(database, clock, handlers(clock)),
+            planner=Planner(database, clock, parts.publications, parts.links),
+            sender=Sender(
+                settings=settings,
+                database=database,
+                clock=clock,
+                publications=parts.publications,
+                links=parts.links,
+                ledger=ledger,
+                channels=channels,
+            ),
+            reconciler=Reconciler(database, clock, queue, ledger),
+        )
+
+
+@asynccontextmanager
+async def open_web(
+    parts: Parts,
+    listening: socket.socket,
+    wake: Callable[[], None],
+    *,
+    sandbox: Sandbox | None,
+    demo: bool = False,
+) -> AsyncIterator[None]:
+    """The web pages on a listening socket."""
+    settings = parts.settings if parts.settings.wechat.appid else with_sandbox_account(parts.settings)
+    app = make_web_app(
+        settings=settings,
+        database=parts.database,
+        clock=parts.clock,
+        publications=parts.publications,
+        links=parts.links,
+        wake=wake,
+        sandbox=sandbox,
+        demo=demo,
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listening).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises: BdnewsError: the address is taken, or is not one of this machine's."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise BdnewsError(
+            f"无法在 {host}:{port} 提供网页：{error.strerror}",
+            hint="可能已有程序占用此端口；用 BDNEWS_WEB__PORT 换一个端口，或先停掉占用它的程序。",
+        ) from error
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, roles: Collection[Role], *, clock: Clock = system_clock, demo: bool = False
+) -> AsyncIterator[tuple[Parts, Sandbox | None]]:
+    """The service with these roles, while the context lasts; then drained.
+
+    Raises:
+        BdnewsError: it can't start; says why and what to do.
+    """
+    async with AsyncExitStack() as stack:
+        listening = None
+        if Role.WEB in roles:
+            listening = listen(settings.web.host, settings.web.port)
+            stack.callback(listening.close)
+            if settings.web.port == 0:
+                chosen = settings.web.model_copy(update={"port": listening.getsockname()[1]})
+                settings = settings.model_copy(update={"web": chosen})
+        sandbox = None
+        if Role.WORKER in roles and not Reach.read(settings.delivery.allow).everybody:
+            sandbox = await _sandbox_unless_there(stack, settings, clock)
+            if sandbox is not None:
+                settings = at_sandbox(settings, sandbox)
+        parts = await stack.enter_async_context(open_parts(settings, clock))
+        if sandbox is not None:
+            sandbox.callback_url = f"{settings.base_url}/wechat/callback"
+        wake: Callable[[], None] = lambda: None  # noqa: E731  # replaced below where there is a worker
+        if Role.WORKER in roles:
+            worker = await stack.enter_async_context(open_worker(parts))
+            await stack.enter_async_context(_working(worker))
+            wake = worker.wake
+        if Role.SCHEDULER in roles:
+            timetable = read_timetable(settings.schedule, settings.service.timezone)
+            catch_up = CatchUp(
+                parts.database, clock, parts.publications, timetable, settings.schedule.catch_up_days
+            )
+            await stack.enter_async_context(scheduler(settings, catch_up, folder_of(parts), wake))
+        if listening is not None:
+            await stack.enter_async_context(open_web(parts, listening, wake, sandbox=sandbox, demo=demo))
+        yield parts, sandbox
+
+
+async def _sandbox_unless_there(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Sandbox | None:
+    try:
+        return await stack.enter_async_context(open_sandbox(settings, clock))
+    except BdnewsError:
+        logger.info("sandbox.elsewhere", extra={"smtp_port": settings.sandbox.smtp_port})
+        return None
+
+
+@asynccontextmanager
+async def working_here(parts: Parts) -> AsyncIterator[Callable[[], bool]]:
+    """For a command that waits for work which nobody may be doing.
+
+    Yields:
+        A function that begins the work in this process; false where it has begun already. The ledger's claims make it
+        safe beside any other worker.
+    """
+    begun = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        await begun.wait()
+        async with AsyncExitStack() as stack:
+            here = parts
+            if not parts.reach.everybody:
+                sandbox = await _sandbox_unless_there(stack, parts.settings, parts.clock)
+                if sandbox is not None:
+                    here = replace(parts, settings=at_sandbox(parts.settings, sandbox))
+            worker = await stack.enter_async_context(open_worker(here))
+            await stack.enter_async_context(_working(worker))
+            await ended.wait()
+
+    def begin() -> bool:
+        if begun.is_set():
+            if task.done():
+                task.result()  # it ended early: say why
+            return False
+        begun.set()
+        return True
+
+    task = asyncio.create_task(work(), name="work-here")
+    try:
+        yield begin
+    finally:
+        ended.set()
+        if begun.is_set():
+            await task
+        else:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _working(worker: Worker) -> AsyncIterator[None]:
+    """The worker in the background; at the end it claims nothing more and finishes what is on the wire."""
+    task = asyncio.create_task(worker.run(), name="worker")
+    try:
+        yield
+    finally:
+        worker.stop()
+        done, _ = await asyncio.wait({task}, timeout=DRAIN_SECONDS)
+        if not done:
+            logger.warning("worker.drain_timeout", extra={"seconds": DRAIN_SECONDS})
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=not done)
+
+
+async def serve(
+    settings: Settings, roles: Collection[Role], started: Callable[[Parts, Sandbox | None], None]
+) -> None:
+    """Run until SIGTERM or Ctrl-C. Args: started: told once everything is up."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings, roles) as (parts, sandbox):
+        started(parts, sandbox)
+        await stop.wait()

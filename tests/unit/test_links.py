@@ -1,0 +1,75 @@
+"""Signed links: bound to a purpose and a key, constant over rotation, never openable by a changed character."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bdnews_dispatch.errors import SettingsError, TokenError
+from bdnews_dispatch.links import Purpose, Signer, SigningKey, kept_key, random_key, read_keys
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+OLD = SigningKey("a1", b"x" * 32)
+NEW = SigningKey("b2", b"y" * 32)
+
+
+def test_a_token_opens_its_own_purpose_only() -> None:
+    signer = Signer([OLD])
+    key = random_key()
+    for purpose in Purpose:
+        token = signer.token(purpose, key)
+        assert signer.read(purpose, token, NOW) == key
+        for other in set(Purpose) - {purpose}:
+            with pytest.raises(TokenError):
+                signer.read(other, token, NOW)
+
+
+def test_old_links_stay_valid_after_a_rotation() -> None:
+    token = Signer([OLD]).token(Purpose.UNSUBSCRIBE, "abc")
+    assert Signer([NEW, OLD]).read(Purpose.UNSUBSCRIBE, token, NOW) == "abc"
+    with pytest.raises(TokenError):
+        Signer([NEW]).read(Purpose.UNSUBSCRIBE, token, NOW)
+
+
+def test_a_token_with_an_end_ends() -> None:
+    signer = Signer([OLD])
+    token = signer.token(Purpose.PREFERENCES, "abc", ends=NOW + timedelta(days=7))
+    assert signer.read(Purpose.PREFERENCES, token, NOW) == "abc"
+    with pytest.raises(TokenError):
+        signer.read(Purpose.PREFERENCES, token, NOW + timedelta(days=8))
+
+
+@given(st.text(max_size=200))
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(TokenError):
+        Signer([OLD]).read(Purpose.CLICK, text, NOW)
+
+
+@given(st.data())
+def test_no_character_may_change(data: st.DataObject) -> None:
+    signer = Signer([OLD])
+    token = signer.token(Purpose.CLICK, "abcdefghijklmnopqrst")
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters().filter(lambda character: character != token[place]))
+    with pytest.raises(TokenError):
+        signer.read(Purpose.CLICK, token[:place] + other + token[place + 1 :], NOW)
+
+
+def test_an_envelope_sender_fits_into_a_local_part() -> None:
+    verp = Signer([OLD]).verp(random_key())
+    assert len(verp) <= 64
+    assert verp == verp.lower()
+
+
+def test_the_kept_key_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
+    first = kept_key(tmp_path / "data")
+    assert kept_key(tmp_path / "data") == first
+    assert (tmp_path / "data" / "signing.key").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", ["", "short:abc", "no-separator", "bad id:" + "x" * 40])
+def test_a_weak_key_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        read_keys([text])
