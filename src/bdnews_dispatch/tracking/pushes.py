@@ -1,0 +1,187 @@
+"""What WeChat users do and say: they follow, leave, write a keyword; a template message reached its end.
+
+In: events `wechat.pushed`, recorded by the callback. Out: followers and their windows, subscriptions, deliveries that
+are delivered or failed. Caller: the outbox, through pipeline.py. Every step may run twice and does no harm.
+"""
+
+from enum import StrEnum
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
+from bdnews_dispatch.issues.publications import Publications
+from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.subscribers import followers, people
+from bdnews_dispatch.subscribers.models import Cadence, Channel, ChannelChoice, Suppression
+
+PUSHED_EVENT = "wechat.pushed"
+_ORIGIN = "wechat"
+
+
+class Keyword(StrEnum):
+    """What a user may write to the account."""
+
+    SUBSCRIBE = "订阅"
+    UNSUBSCRIBE = "退订"
+    MINE = "我的"
+    NEWEST = "最新"
+    HELP = "帮助"
+
+
+def keyword_of(text: str) -> Keyword | None:
+    """The keyword that a message is, spaces and a full stop aside; what is longer is no keyword."""
+    word = "".join(text.split()).strip("。.！!“”\"'「」")
+    return Keyword(word) if word in set(Keyword) else None
+
+
+class WeChatPushes:
+    """Handles `wechat.pushed`. Its payload: kind, openid, text, event_key, scene, msg_id, status."""
+
+    def __init__(self, clock: Clock, publications: Publications) -> None:
+        self._clock = clock
+        self._publications = publications
+
+    async def on_pushed(self, session: AsyncSession, event: Event) -> None:
+        """Handler for the outbox."""
+        payload = event.payload
+        openid = str(payload["openid"])
+        match payload["kind"]:
+            case "subscribe":
+                await followers.follow(session, self._clock, openid)
+            case "unsubscribe":
+                await followers.unfollow(session, self._clock, openid)
+            case "scan" | "click":
+                await followers.touched(session, self._clock, openid, text=False)
+            case "text" | "message":
+                await followers.touched(session, self._clock, openid, text=True)
+                await self._answer(session, openid, str(payload.get("text", "")))
+            case "template_finished":
+                await self._finish(
+                    session, openid, str(payload.get("msg_id", "")), str(payload.get("status", ""))
+                )
+            case _:
+                pass
+
+    async def _answer(self, session: AsyncSession, openid: str, text: str) -> None:
+        match keyword_of(text):
+            case Keyword.UNSUBSCRIBE:
+                await self._stop(session, openid)
+            case Keyword.SUBSCRIBE:
+                await self._start(session, openid)
+            case _:
+                pass
+
+    async def _stop(self, session: AsyncSession, openid: str) -> None:
+        """退订 by WeChat stops WeChat; who also reads by email goes on by email."""
+        person = await people.find_by_openid(session, openid)
+        if person is None or person.id is None:
+            return
+        for publication in self._publications.values():
+            current = await people.current(session, person.id, publication.key)
+            if current is None or current.channel is ChannelChoice.EMAIL:
+                continue
+            if current.channel is ChannelChoice.WECHAT or person.email is None:
+                await people.unsubscribe(
+                    session, self._clock, person.id, publication.key, reason="", origin=_ORIGIN
+                )
+                continue
+            await people.change_interest(
+                session,
+                self._clock,
+                person.id,
+                publication,
+                whole_issue=current.whole_issue,
+                sections=current.sections,
+                channel=ChannelChoice.EMAIL,
+                cadence=current.cadence,
+                origin=_ORIGIN,
+                evidence=Keyword.UNSUBSCRIBE.value,
+            )
+
+    async def _start(self, session: AsyncSession, openid: str) -> None:
+        """订阅: who had left comes back as they were; who reads by email gets WeChat too; a new one gets it whole."""
+        publication = self._publications.named(None)
+        person = await people.find_by_openid(session, openid)
+        said = Keyword.SUBSCRIBE.value
+        if person is None or person.id is None:
+            await people.add(
+                session,
+                self._clock,
+                publication,
+                email=None,
+                name="",
+                openid=openid,
+                sections=(),
+                whole_issue=True,
+                channel=ChannelChoice.WECHAT,
+                cadence=Cadence.ISSUE,
+                origin=_ORIGIN,
+                evidence=said,
+            )
+            return
+        current = await people.current(session, person.id, publication.key)
+        if current is None:
+            again = await people.resubscribe(
+                session, self._clock, person.id, publication.key, origin=_ORIGIN, evidence=said
+            )
+            current = await people.current(session, person.id, publication.key) if again else None
+        way = ChannelChoice.BOTH if person.email is not None else ChannelChoice.WECHAT
+        if current is not None and current.channel is not ChannelChoice.EMAIL:
+            return
+        await people.change_interest(
+            session,
+            self._clock,
+            person.id,
+            publication,
+            whole_issue=current.whole_issue if current else True,
+            sections=current.sections if current else (),
+            channel=way,
+            cadence=current.cadence if current else Cadence.ISSUE,
+            origin=_ORIGIN,
+            evidence=said,
+        )
+
+    async def _finish(self, session: AsyncSession, openid: str, msg_id: str, status: str) -> None:
+        """A template message reached its user, or did not. It may be told twice, late and out of order."""
+        person = await people.find_by_openid(session, openid)
+        if not msg_id or person is None:
+            return
+        statement = (
+            select(Delivery)
+            .join(Attempt, col(Attempt.delivery_id) == col(Delivery.id))
+            .where(Attempt.reference == msg_id[:100], Attempt.mode == "template")
+            .where(Delivery.subscriber_id == person.id, Delivery.channel == Channel.WECHAT)
+            .order_by(col(Attempt.id).desc())
+            .limit(1)
+        )
+        delivery = (await session.exec(statement)).first()
+        if delivery is None:
+            return
+        told = status.strip().lower()
+        if told == "success":
+            then = DeliveryState.DELIVERED
+        elif told.startswith("failed"):
+            then = DeliveryState.BOUNCED
+        else:
+            return
+        if then in DELIVERY_TRANSITIONS[delivery.state]:
+            delivery.state = then
+            delivery.reason = "" if then is DeliveryState.DELIVERED else told[:100]
+            delivery.updated_at = self._clock()
+            session.add(delivery)
+        if "user block" in told:
+            await self._suppress(session, openid, told)
+
+    async def _suppress(self, session: AsyncSession, openid: str, told: str) -> None:
+        known = select(Suppression.id).where(
+            Suppression.channel == Channel.WECHAT, Suppression.target == openid
+        )
+        if (await session.exec(known)).first() is None:
+            session.add(
+                Suppression(
+                    channel=Channel.WECHAT, target=openid, reason=told[:100], created_at=self._clock()
+                )
+            )
