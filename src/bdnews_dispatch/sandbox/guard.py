@@ -38,15 +38,22 @@ def guard(
             origin = request.headers.get("Origin")
             if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
                 return web.Response(status=403, text="这个请求来自别的网站，没有执行。\n")
-        response = await handler(request)
-        headers = response.headers
-        headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-        headers.setdefault("Cache-Control", "no-store")
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            _harden(error)
+            raise
+        _harden(response)
         return response
 
     return check
+
+
+def _harden(response: web.StreamResponse) -> None:
+    response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
 
 
 def _name(host: str) -> str:

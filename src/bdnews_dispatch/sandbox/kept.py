@@ -76,6 +76,11 @@ class KeptCard:
     msgid: int
     client_msg_id: str
 
+    @property
+    def headline(self) -> str:
+        """What a list shows of it."""
+        return next(iter(self.fields.values()), "") or self.title or self.description
+
 
 class MailBox:
     """The mails, oldest first: an index in memory, the messages in files."""

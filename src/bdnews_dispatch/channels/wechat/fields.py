@@ -21,7 +21,9 @@ _GRAPHEME = regex.compile(r"\X")
 _DATE = regex.compile(r"(\d{4})\s*[年./-]\s*(\d{1,2})\s*[月./-]\s*(\d{1,2})\s*日?")
 _TIME = regex.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::[0-5]\d)?")
 _NUMBER = regex.compile(r"-?\d+(?:\.\d+)?")
+_DIGIT = regex.compile(r"\d+")
 _HAN = regex.compile(r"\p{Han}")
+_NOT_ASCII = regex.compile(r"[^\x20-\x7e]+")
 _ELLIPSIS = "…"
 
 
@@ -76,7 +78,9 @@ def _thing(text: str) -> str:
 
 
 def _character_string(text: str) -> str:
-    return "".join(c for c in text if " " <= c <= "~").strip()[:32]
+    """32 ASCII; what is not ASCII between two pieces leaves a hyphen, so that 2022年第6期 is 2022-6, not 20226."""
+    pieces = str(_NOT_ASCII.sub("-", text)).replace("- ", " ").replace(" -", " ")
+    return pieces.strip(" -")[:32].rstrip(" -")
 
 
 def _letter(text: str) -> str:
@@ -94,9 +98,8 @@ def _phrase(text: str) -> str:
 
 def _name(text: str) -> str:
     """10 Hanzi; without any, 20 letters and signs; mixed counts as Chinese."""
-    return (
-        text[:10].strip() if _HAN.search(text) else "".join(c for c in text if not c.isdigit())[:20].strip()
-    )
+    letters = str(_DIGIT.sub("", text)).strip()
+    return letters[: 10 if _HAN.search(letters) else 20].strip()
 
 
 def _date(text: str) -> str:
