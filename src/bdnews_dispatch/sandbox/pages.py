@@ -59,6 +59,7 @@ class Pages:
         return [
             web.get("/", self._index),
             web.get("/sandbox.css", self._css),
+            web.get("/favicon.ico", self._no_icon),
             web.get(r"/mail/{id:\d+}", self._mail),
             web.get(r"/mail/{id:\d+}/html", self._mail_html),
             web.get(r"/mail/{id:\d+}/eml", self._mail_eml),
@@ -93,6 +94,10 @@ class Pages:
             pages=max(1, -(-max(len(mails), len(cards)) // PAGE_SIZE)),
             q=request.query.get("q", ""),
         )
+
+    async def _no_icon(self, request: web.Request) -> web.Response:
+        del request
+        return web.Response(status=204)
 
     async def _css(self, request: web.Request) -> web.Response:
         del request
