@@ -16,7 +16,7 @@ from bdnews_dispatch.issues.parsing.layout import Layout
 from bdnews_dispatch.issues.parsing.marks import Mark, Marked
 from bdnews_dispatch.issues.parsing.shelves import Shelves
 from bdnews_dispatch.issues.parsing.sources import source_at_end
-from bdnews_dispatch.issues.parsing.titles import better_printed
+from bdnews_dispatch.issues.parsing.titles import best_printed
 from bdnews_dispatch.issues.publications import Publication
 
 
@@ -91,7 +91,7 @@ class ArticlesReader:
         entry = entries[start.entry] if start.entry is not None else None
         title = start.place.text
         if entry is not None and fold(entry.title) == fold(title):
-            title = better_printed(without_emphasis(entry.title), title)
+            title = best_printed(without_emphasis(entry.title), title)
         read = read_body(body, self._layout)
         line = start.place.line
         if not read.source and not any(block.text for block in read.blocks):

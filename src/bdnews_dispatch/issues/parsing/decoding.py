@@ -41,6 +41,8 @@ _SAMPLE = 20_000
 #: Beyond this share of control characters it is no text.
 _MAX_CONTROL_SHARE = 0.02
 _MAX_DAMAGED_SHARE = 0.01
+#: An issue has some thousand lines; so many take seconds to parse, more are no issue.
+MAX_LINES = 200_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -48,7 +50,7 @@ def decode(data: bytes, findings: Findings, *, max_bytes: int) -> list[str]:
     """The lines of an issue file.
 
     Raises:
-        IssueError: `issue.too_large`, `issue.empty`, `issue.binary`, `issue.encoding`.
+        IssueError: `issue.too_large`, `issue.too_many_lines`, `issue.empty`, `issue.binary`, `issue.encoding`.
     """
     if len(data) > max_bytes:
         limit = f"{max_bytes / (1024 * 1024):.4g} MB" if max_bytes >= 1024 * 1024 else f"{max_bytes} 字节"
@@ -67,7 +69,15 @@ def decode(data: bytes, findings: Findings, *, max_bytes: int) -> list[str]:
     text = _clean(_to_text(data, findings), findings)
     if not text.strip():
         raise IssueError("期刊文件里没有文字", code="issue.empty", hint="文件可能还没有写完，请重新导出。")
-    return _LINE_END.split(text)
+    lines = _LINE_END.split(text, maxsplit=MAX_LINES)
+    if len(lines) > MAX_LINES:
+        raise IssueError(
+            f"期刊文件的行数超过上限 {MAX_LINES}",
+            code="issue.too_many_lines",
+            line=MAX_LINES + 1,
+            hint="请检查文件是否完整、是否真的是一期刊物。",
+        )
+    return lines
 
 
 def _to_text(data: bytes, findings: Findings) -> str:

@@ -98,9 +98,12 @@ def _qr_start(text: str, pattern: str) -> int | None:
         return None
     if len(text) <= _SHORT and fits_whole(pattern, squeeze(text)):
         return 0
+    glued = re.compile(rf"(?<=[。！？!?)\]】”」』])(?:{pattern})$")
+    if not glued.search(squeeze(text[-_EDGE:])):
+        return None
     tail, origins = _squeezed(text, max(0, len(text) - _EDGE), len(text))
-    glued = re.search(rf"(?<=[。！？!?)\]】”」』])(?:{pattern})$", tail)
-    return origins[glued.start()] if glued else None
+    found = glued.search(tail)
+    return origins[found.start()] if found else None
 
 
 def label_end(text: str, pattern: str) -> int:
@@ -108,7 +111,7 @@ def label_end(text: str, pattern: str) -> int:
 
     A label stands alone, or it ends in a colon or bracket, or blanks or emphasis part it from what follows.
     """
-    if not pattern:
+    if not pattern or not re.match(pattern, squeeze(text[:_EDGE])):
         return 0
     head, origins = _squeezed(text, 0, min(len(text), _EDGE))
     found = re.match(pattern, head)
@@ -126,7 +129,7 @@ def _squeezed(text: str, start: int, stop: int) -> tuple[str, list[int]]:
     characters: list[str] = []
     origins: list[int] = []
     for position in range(start, stop):
-        for character in squeeze(text[position]):
+        for character in squeeze(text[position].strip("_")):
             characters.append(character)
             origins.append(position)
     return "".join(characters), origins

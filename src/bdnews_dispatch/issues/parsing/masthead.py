@@ -33,9 +33,14 @@ class CoverLine:
 
 @dataclass(slots=True)
 class Masthead:
-    """What was found. `pictures`: labels whose value is a picture (新媒体 with its QR code)."""
+    """What was found.
 
-    roles: dict[str, list[str]] = field(default_factory=dict)
+    Attributes:
+        roles: role → names, both in order (the inner dict is an ordered set).
+        pictures: labels whose value is a picture (新媒体 with its QR code).
+    """
+
+    roles: dict[str, dict[str, None]] = field(default_factory=dict)
     contact: dict[str, str] = field(default_factory=dict)
     notice: list[str] = field(default_factory=list)
     pictures: list[CoverLine] = field(default_factory=list)
@@ -92,8 +97,7 @@ class MastheadReader:
                 self.found.contact.setdefault(label, "")
                 self._open_contact = label
         else:
-            names = self.found.roles.setdefault(label, [])
-            names.extend(name for name in split_names(value) if name not in names)
+            self.found.roles.setdefault(label, {}).update(dict.fromkeys(split_names(value)))
             self._open_role = label
 
     def _take_continuation(self, line: CoverLine) -> bool:
@@ -109,8 +113,7 @@ class MastheadReader:
             and len(text) <= _LONGEST_NAME_LINE
             and not _PROSE.search(text.rstrip("，；"))
         ):
-            names = self.found.roles[self._open_role]
-            names.extend(name for name in split_names(text) if name not in names)
+            self.found.roles[self._open_role].update(dict.fromkeys(split_names(text)))
         else:
             return False
         return True

@@ -21,10 +21,7 @@ _LONGEST_CONTINUATION = 60
 _SIMILAR = 0.75
 _SHORTEST_CONTAINED = 6
 _CLOSING = "。！？!?；;：:，,、…"
-_LOOSE = re.compile(
-    r"(?<=[\u4e00-\u9fff])[ \u3000]+(?=[\u4e00-\u9fff\d])|(?<=\d)[ \u3000]+(?=[\u4e00-\u9fff])"
-)
-_HALF_WIDTH = re.compile(r"[(),:;?!]")
+_HALF_WIDTH = re.compile(r"[(),:;?!\"']")
 _FIRST_WORDS_END = re.compile(r"[。！？!?；;\n]")
 _CLAUSE_END = re.compile(r"[，,：:、]")
 _LINK = re.compile(r"(?<!!)\[([^\[\]]*)\]\(([^()\s]*)\)")
@@ -109,15 +106,37 @@ def looks_like_title(text: str) -> bool:
     return 2 <= len(text) <= _LONGEST_CONTINUATION and text[-1] not in _CLOSING and bool(fold(text))
 
 
-def better_printed(title: str, other: str) -> str:
-    """Of two prints of one title, the one with fewer blanks inside words and fewer half-width marks."""
-    return min(title, other, key=_flaws)
+def best_printed(title: str, other: str) -> str:
+    """One title from two prints of it: between every two letters, the marks of the better print.
+
+    The contents break no lines but like half-width marks, the body has the marks right but blanks where lines broke.
+    """
+    letters, gaps = _letters_and_gaps(title)
+    other_letters, other_gaps = _letters_and_gaps(other)
+    if fold("".join(letters)) != fold("".join(other_letters)) or len(letters) != len(other_letters):
+        return title
+    best = [min(pair, key=_flaws) for pair in zip(gaps, other_gaps, strict=True)]
+    for at in range(1, len(letters)):
+        if _latin(letters[at - 1]) and _latin(letters[at]):  # blanks between Latin words are no flaw
+            best[at] = gaps[at] or other_gaps[at]
+    return best[0] + "".join(letter + gap for letter, gap in zip(letters, best[1:], strict=True))
 
 
-def _flaws(title: str) -> int:
-    if title.isascii():
-        return 0
-    return len(_LOOSE.findall(title)) + len(_HALF_WIDTH.findall(title))
+def _letters_and_gaps(title: str) -> tuple[list[str], list[str]]:
+    """The letters of a title, and what stands before, between and after them."""
+    letters: list[str] = []
+    gaps = [""]
+    for character in title:
+        if character.isalnum():
+            letters.append(character)
+            gaps.append("")
+        else:
+            gaps[-1] += character
+    return letters, gaps
+
+
+def _flaws(gap: str) -> tuple[int, int]:
+    return len(_HALF_WIDTH.findall(gap)), sum(character.isspace() for character in gap)
 
 
 def joint(text: str, following: str) -> str:
