@@ -22,6 +22,7 @@ from bdnews_dispatch.digests.digest import (
 )
 from bdnews_dispatch.digests.excerpt import excerpt
 from bdnews_dispatch.digests.facts import facts_of, heading_text, number_text, numbers_text
+from bdnews_dispatch.digests.fullness import FULLNESS, MOST_OCTETS, Fullness, estimated_octets
 from bdnews_dispatch.digests.inline import cut_runs, plain, runs, web_url
 from bdnews_dispatch.digests.labels import date_text, labels_for
 from bdnews_dispatch.digests.markdown_body import body_links, body_words
@@ -43,23 +44,6 @@ class IssueEdition:
     document: IssueDocument
     url: str
 
-
-@dataclass(frozen=True, slots=True)
-class _Fullness:
-    """How much of each article fits: characters of the editor's note and of the excerpt."""
-
-    note: int
-    excerpt: int
-
-
-#: (articles at most, how much of each). Measured with notes and sentences as long as they get: the mail
-#: stays under 100 KB as 8bit, since Gmail clips at 102 KB (design: email facts).
-_FULLNESS = (
-    (14, _Fullness(note=300, excerpt=180)),
-    (20, _Fullness(note=150, excerpt=110)),
-    (36, _Fullness(note=0, excerpt=70)),
-)
-_TITLES_ONLY = _Fullness(note=0, excerpt=0)
 
 ArticleUrl = Callable[[IssueEdition, int], str]
 
@@ -107,21 +91,21 @@ def compose(
         language: of labels and dates, "zh" or "en"; articles stay as they are.
         ad: commercial content; 广告 goes in front of the subject (Order 38, art. 14).
     """
-    documents = [edition.document for edition in editions]
-    count = sum(section.key in sections for document in documents for _, section, _ in document.articles())
-    fullness = next((fullness for most, fullness in _FULLNESS if count <= most), _TITLES_ONLY)
-    numbering = _Numbering()
-    issues = tuple(
-        issue
-        for edition in editions
-        if (
-            issue := _issue(publication, edition, sections, article_url, language, fullness, numbering)
-        ).sections
-    )
-    facts = facts_of(publication, documents, language)
+    facts = facts_of(publication, [edition.document for edition in editions], language)
+    for fullness in FULLNESS:
+        numbering = _Numbering()
+        issues = tuple(
+            issue
+            for edition in editions
+            if (
+                issue := _issue(publication, edition, sections, article_url, language, fullness, numbering)
+            ).sections
+        )
+        if estimated_octets(issues, facts, compact=fullness.compact) <= MOST_OCTETS:
+            break
     shown = [edition.document for edition in editions if _has_any(edition.document, sections)]
     contents = _contents(publication, issues)
-    titles = [article.title for issue in issues for section in issue.sections for article in section.articles]
+    titles = _titles(issues)
     return Digest(
         publication=facts,
         language=language,
@@ -131,7 +115,7 @@ def compose(
         issues=issues,
         contents=contents,
         links=tuple(numbering.links),
-        compact=fullness is _TITLES_ONLY,
+        compact=fullness.compact,
     )
 
 
@@ -142,7 +126,7 @@ def all_links(
     every = frozenset(section.key for edition in editions for section in edition.document.sections)
     numbering = _Numbering()
     for edition in editions:
-        _issue(publication, edition, every, article_url, "zh", _TITLES_ONLY, numbering)
+        _issue(publication, edition, every, article_url, "zh", FULLNESS[-1], numbering)
     return tuple(numbering.links)
 
 
@@ -195,6 +179,12 @@ def compose_bulletin(
     )
 
 
+def _titles(issues: Sequence[DigestIssue]) -> list[str]:
+    """Every title; those that only repeat their section's name (封面图) come last, since they say nothing."""
+    titles = [(a.title, s.name) for issue in issues for s in issue.sections for a in s.articles]
+    return [title for title, name in sorted(titles, key=lambda pair: pair[0] == pair[1])]
+
+
 def _has_any(document: IssueDocument, sections: frozenset[str]) -> bool:
     return any(section.articles and section.key in sections for section in document.sections)
 
@@ -205,7 +195,7 @@ def _issue(
     sections: frozenset[str],
     article_url: ArticleUrl,
     language: str,
-    fullness: _Fullness,
+    fullness: Fullness,
     numbering: _Numbering,
 ) -> DigestIssue:
     document = edition.document
@@ -234,7 +224,7 @@ def _article(
     place: int,
     url: str,
     issue_id: int,
-    fullness: _Fullness,
+    fullness: Fullness,
     numbering: _Numbering,
     *,
     shown: bool,

@@ -33,6 +33,9 @@ def excerpt(article: Article, limit: int = 180) -> str:
     """
     said = _pairs(article.editor_note)
     pieces = list(_sentences(article.body))
+    if pieces and _letters(pieces[0][0]) == _letters(plain(article.title)):
+        # An item without a title of its own was given its first sentence for one.
+        del pieces[0]
     fresh = _said_before([text for text, _ in pieces], said)
     kept = ""
     for count, (text, behind_heading) in enumerate(pieces[fresh:]):
@@ -76,8 +79,12 @@ def _is_latin_joint(before: str, after: str) -> bool:
     return before[-1:].isascii() and after[:1].isascii()
 
 
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text))
+
+
 def _pairs(text: str) -> frozenset[str]:
-    letters = "".join(filter(str.isalnum, text))
+    letters = _letters(text)
     return frozenset(letters[at : at + 2] for at in range(len(letters) - 1))
 
 

@@ -28,12 +28,14 @@ def facts_of(publication: Publication, documents: Sequence[IssueDocument], langu
     return PublicationFacts(
         key=publication.key,
         name=name,
-        tagline=publication.tagline or _first(document.tagline for document in newest_first),
+        tagline=publication.tagline or (documents[0].tagline if len(documents) == 1 else ""),
         publisher=publication.publisher or _publisher(newest_first),
         address=publication.address or _contact(contacts, "address"),
         telephone=publication.telephone or _contact(contacts, "telephone"),
         email=publication.email or _contact(contacts, "email"),
-        notice=typeset(publication.notice or _first(document.notice for document in newest_first)),
+        notice=typeset(
+            publication.notice or next((document.notice for document in newest_first if document.notice), "")
+        ),
     )
 
 
@@ -42,7 +44,7 @@ def number_text(document: IssueDocument, language: str) -> str:
     labels = labels_for(language)
     number = labels["number"].format(number=document.number) if document.number is not None else ""
     total = labels["total"].format(number=document.total_number) if document.total_number is not None else ""
-    if number and total:
+    if number and total and document.number != document.total_number:
         return labels["number_and_total"].format(number=number, total=total)
     return number or total or (date_text(document.date, language) if document.date else document.title)
 
@@ -63,7 +65,9 @@ def heading_text(document: IssueDocument, language: str) -> str:
     labels = labels_for(language)
     parts = [
         labels["number"].format(number=document.number) if document.number is not None else "",
-        labels["total"].format(number=document.total_number) if document.total_number is not None else "",
+        labels["total"].format(number=document.total_number)
+        if document.total_number not in {None, document.number}
+        else "",
         date_text(document.date, language) if document.date else "",
     ]
     return labels["dot"].join(part for part in parts if part) or document.title
@@ -85,7 +89,3 @@ def _contact(contacts: Sequence[Mapping[str, str]], kind: str) -> str:
                 if word in "".join(name.split()).lower() and how.strip():
                     return typeset(how)
     return ""
-
-
-def _first(texts: object) -> str:
-    return next((text for text in texts if text), "")  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ HTML.
 
 from collections.abc import Iterator
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 #: Han, with the marks that stand between Han characters only.
 _HAN = r"[\p{Han}〇、。《》〈〉「」『』【】（）：；，！？]"
@@ -24,7 +24,8 @@ _HALF_WIDTH_BRACKETS = regex.compile(
 _LOOSE = regex.compile(
     r"(?<=[，。；：、！？）》】」』])[ \u3000]+|[ \u3000]+(?=[，。；：、！？（《【「『）》】」』])"
 )
-_BESIDE_LATIN = regex.compile(r"(?<=\p{Han})[ \t]+(?=[0-9A-Za-z])|(?<=[0-9A-Za-z%])[ \t]+(?=\p{Han})")
+#: Numbers stand close to Han, as in print; a space beside a Latin word may be the author's.
+_BESIDE_DIGITS = regex.compile(r"(?<=\p{Han})[ \t]+(?=[0-9])|(?<=[0-9%])[ \t]+(?=\p{Han})")
 _DOUBLED = regex.compile(r"([，。；：、！？])(?:\s*\1)+")
 _SPACE = regex.compile(r"[ \t\u3000\u00a0\r\n\f\v]+")
 
@@ -58,7 +59,7 @@ def typeset(text: str) -> str:
     text = _LOOSE.sub("", text)
     text = _HALF_WIDTH_BRACKETS.sub(lambda found: f"（{(found[1] or found[2] or '').strip()}）", text)
     text = _HALF_WIDTH_MARK.sub(lambda found: _FULL_WIDTH[found[1] or found[2]], text)
-    text = _BESIDE_LATIN.sub("", _LOOSE.sub("", text))
+    text = _BESIDE_DIGITS.sub("", _LOOSE.sub("", text))
     once: str = _DOUBLED.sub(r"\1", text)
     return once
 
