@@ -18,11 +18,13 @@ from bdnews_dispatch.dispatch.control import cancel
 from bdnews_dispatch.dispatch.starting import dispatches_of, start_issue
 from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, DispatchState
 from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import Handler
+from bdnews_dispatch.tracking.pushes import WeChatPushes
 
 
-def handlers(clock: Clock) -> Mapping[str, Sequence[Handler]]:
+def handlers(clock: Clock, publications: Publications) -> Mapping[str, Sequence[Handler]]:
     """Event name → its handlers, in order."""
 
     async def start_dispatch(session: AsyncSession, event: Event) -> None:
@@ -43,4 +45,5 @@ def handlers(clock: Clock) -> Mapping[str, Sequence[Handler]]:
     return {
         "issue.published": (start_dispatch,),
         "issue.withdrawn": (cancel_dispatches,),
+        "wechat.pushed": (WeChatPushes(clock, publications).on_pushed,),
     }

@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 
-from bdnews_dispatch.channels.email import EmailChannel, load_reply_rules
+from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.db.engine import Database
@@ -38,9 +38,9 @@ from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import (
     SANDBOX_AES_KEY,
     SANDBOX_APPID,
+    SANDBOX_CALLBACK_TOKEN,
     SANDBOX_SECRET,
     SANDBOX_TEMPLATE_ID,
-    SANDBOX_TOKEN,
     Sandbox,
 )
 from bdnews_dispatch.scheduling.catch_up import CatchUp
@@ -144,7 +144,7 @@ def with_sandbox_account(settings: Settings) -> Settings:
         "api_base": f"http://{settings.sandbox.http_host}:{settings.sandbox.http_port}/wechat",
         "appid": SANDBOX_APPID,
         "secret": SecretStr(SANDBOX_SECRET),
-        "token": SecretStr(SANDBOX_TOKEN),
+        "token": SecretStr(SANDBOX_CALLBACK_TOKEN),
         "aes_key": SecretStr(SANDBOX_AES_KEY),
         "template_id": SANDBOX_TEMPLATE_ID,
         "modes": ("custom", "template"),
@@ -164,7 +164,7 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             "username": "",
         }
     )
-    rules = load_reply_rules()
+    rules = ReplyRules.load()
     async with (
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=settings.wechat.timeout_seconds)
@@ -176,8 +176,10 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             reach=parts.reach,
             email=email,
             sandbox_email=to_sandbox,
-            wechat=WeChatChannel(settings.wechat, session, parts.clock) if settings.wechat.appid else None,
-            sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, parts.clock),
+            wechat=WeChatChannel(settings.wechat, session, clock=parts.clock)
+            if settings.wechat.appid
+            else None,
+            sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, clock=parts.clock),
         )
 
 
@@ -192,7 +194,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
         queue = MemoryQueue()
         yield Worker(
             queue=queue,
-            outbox=Outbox(database, clock, handlers(clock)),
+            outbox=Outbox(database, clock, handlers(clock, parts.publications)),
             planner=Planner(database, clock, parts.publications, parts.links),
             sender=Sender(
                 settings=settings,
@@ -272,7 +274,9 @@ async def running(
                 settings = at_sandbox(settings, sandbox)
         parts = await stack.enter_async_context(open_parts(settings, clock))
         if sandbox is not None:
-            sandbox.callback_url = f"{settings.base_url}/wechat/callback"
+            sandbox.set_callback(
+                f"{settings.base_url}/wechat/callback", SANDBOX_CALLBACK_TOKEN, SANDBOX_AES_KEY
+            )
         wake: Callable[[], None] = lambda: None  # noqa: E731  # replaced below where there is a worker
         if Role.WORKER in roles:
             worker = await stack.enter_async_context(open_worker(parts))

@@ -5,17 +5,26 @@ import json
 import re
 import shutil
 import signal
+from dataclasses import asdict
+from email import message_from_bytes, policy
 from typing import Any
 
+import aiohttp
 import click
+from sqlmodel import col, select
 
 from bdnews_dispatch.cli.session import settings_and_logs
 from bdnews_dispatch.dispatch import control
-from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.states import DispatchState
+from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.issues.publishing import list_issues
+from bdnews_dispatch.sandbox import KeptMail, Sandbox
 from bdnews_dispatch.service import Parts, Role, running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.importing import import_csv
+from bdnews_dispatch.tracking.reading import counts_of_dispatch
 
 #: The whole job takes some two seconds; a machine that needs longer than this has another trouble.
 PATIENCE_SECONDS = 60.0
@@ -84,10 +93,16 @@ async def _whole_job(parts: Parts, sandbox: Sandbox) -> dict[str, Any]:
     dispatch = await _finished(parts)
     async with parts.database.read() as session:
         shown = await control.show(session, dispatch)
+        newest = (await list_issues(session, limit=1))[0]
+        issue = {
+            "publication": newest.publication,
+            "total_number": newest.total_number,
+            "title": newest.title,
+        }
     return {
-        "issue": {"publication": publication.key, "total_number": _total_number(parts, sandbox, sample)},
+        "issue": issue,
         "dispatch": shown,
-        "mails": [_mail(kept.id, sandbox) for kept in sandbox.mails()],
+        "mails": [_mail(kept, sandbox) for kept in sandbox.mails()],
         "cards": [
             {"to": card.openid, "mode": card.mode, "title": card.title, "url": card.url}
             for card in sandbox.cards()
@@ -95,3 +110,61 @@ async def _whole_job(parts: Parts, sandbox: Sandbox) -> dict[str, Any]:
         "web": parts.settings.base_url,
         "sandbox": sandbox.http_url,
     }
+
+
+async def _finished(parts: Parts) -> int:
+    """The dispatch that the sample's publication starts, once every delivery has ended."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        async with parts.database.read() as session:
+            dispatch = (await session.exec(select(Dispatch).order_by(col(Dispatch.id)))).first()
+        if dispatch is not None and dispatch.id is not None and dispatch.state == DispatchState.FINISHED:
+            return dispatch.id
+        await asyncio.sleep(LOOK_SECONDS)
+    raise BdnewsError(
+        f"样刊在 {PATIENCE_SECONDS:.0f} 秒内没有发完",
+        hint=f"请看 {parts.settings.issues.folder / 'rejected'} 中的报告，或运行 bdnews doctor。",
+    )
+
+
+def _mail(kept: KeptMail, sandbox: Sandbox) -> dict[str, Any]:
+    message = message_from_bytes(kept.content, policy=policy.default)
+    part = message.get_body(("plain",))
+    text = str(part.get_content()) if part is not None else ""
+    return {
+        "to": kept.recipients[0],
+        "subject": kept.subject,
+        "bytes": kept.size,
+        "text_lines": len(text.splitlines()),
+        "list_unsubscribe": str(message["List-Unsubscribe"]),
+        "page": f"{sandbox.http_url}/mail/{kept.id}",
+    }
+
+
+async def _read_as_people_do(parts: Parts, sandbox: Sandbox, dispatch_id: int) -> dict[str, Any]:
+    """Open the first mail, click its first article, unsubscribe by one click, as three requests over HTTP."""
+    kept = min(sandbox.mails(), key=lambda mail: mail.id)
+    message = message_from_bytes(kept.content, policy=policy.default)
+    part = message.get_body(("html",))
+    html = str(part.get_content()) if part is not None else ""
+    base = re.escape(parts.settings.base_url)
+    pixel = re.search(rf"{base}/o/[^\"]+", html)
+    click_link = re.search(rf"{base}/c/[^\"]+", html)
+    one_click = re.search(r"<(https?://[^>]+)>", str(message["List-Unsubscribe"]))
+    if not (pixel and click_link and one_click):
+        raise BdnewsError(f"邮件 {kept.file} 中缺少链接", hint="请查看模板 templates/email/digest。")
+    browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+    answers = {}
+    async with aiohttp.ClientSession(headers=browser) as reader:
+        async with reader.get(pixel.group()) as answer:
+            answers["open"] = answer.status
+        async with reader.get(click_link.group(), allow_redirects=False) as answer:
+            answers["click"] = answer.status
+        async with reader.post(one_click.group(1), data={"List-Unsubscribe": "One-Click"}) as answer:
+            answers["unsubscribe"] = answer.status
+    async with parts.database.read() as session:
+        return {
+            "reader": kept.recipients[0],
+            "answers": answers,
+            "counts": asdict(await counts_of_dispatch(session, dispatch_id)),
+        }

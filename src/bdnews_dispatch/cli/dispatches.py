@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -15,7 +16,7 @@ from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import find_issue
 from bdnews_dispatch.service import Parts, working_here
-from bdnews_dispatch.tracking.reading import counts_of
+from bdnews_dispatch.tracking.reading import counts_of_dispatch
 
 id_argument = click.argument("dispatch_id", type=int, metavar="ID")
 
@@ -163,7 +164,7 @@ async def _state(parts: Parts, dispatch_id: int) -> dict[str, Any]:
     async with parts.database.read() as session:
         return {
             **await control.show(session, dispatch_id),
-            "tracking": await counts_of(session, dispatch_id),
+            "tracking": asdict(await counts_of_dispatch(session, dispatch_id)),
         }
 
 

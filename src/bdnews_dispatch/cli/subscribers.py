@@ -87,7 +87,6 @@ def add(
     async def work(parts: Parts) -> dict[str, Any]:
         chosen = parts.publications.named(publication)
         keys = section_keys(chosen, sections)
-        default = "both" if email and openid else "wechat" if openid else "email"
         async with parts.database.write() as session:
             added = await add_subscriber(
                 session,
@@ -98,7 +97,7 @@ def add(
                 openid=openid,
                 sections=keys,
                 whole_issue=not keys,
-                channel=ChannelChoice(channel or default),
+                channel=ChannelChoice(channel) if channel else None,
                 cadence=Cadence(cadence),
                 origin="admin",
                 evidence="bdnews subscribers add",

@@ -13,12 +13,26 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession as SqlalchemyAsyncSession
+from sqlalchemy.orm import Session as SqlalchemySession
+from sqlmodel import Session as SyncSession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.errors import SettingsError
 
 #: How long a writer waits for another one, in milliseconds.
 BUSY_TIMEOUT_MS = 30_000
+
+
+class _CoreSession(SyncSession):
+    execute = SqlalchemySession.execute  # type: ignore[assignment]  # see `_Session`
+
+
+class _Session(AsyncSession):
+    """SQLModel's session, whose `execute` is SQLAlchemy's own: Core statements go through it, without its warning."""
+
+    sync_session_class = _CoreSession
+    execute = SqlalchemyAsyncSession.execute  # type: ignore[assignment]
 
 
 class Database:
@@ -50,14 +64,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that only reads: it sees one moment and blocks nobody."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+        async with _Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session whose transaction takes the writer's lock at once and commits at the end."""
         engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
-        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+        async with _Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     async def close(self) -> None:

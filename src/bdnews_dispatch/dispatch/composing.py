@@ -41,6 +41,10 @@ class Composer:
         self._variants: dict[str, Variant] = {}
         self._cards: dict[str, CardText] = {}
 
+    @property
+    def publication_key(self) -> str:
+        return self._publication.key
+
     def mail(self, claim: Claim, person: Person) -> OutgoingMail:
         """The mail of an email delivery. The person has an address."""
         assert person.email is not None  # noqa: S101  # sending has looked
@@ -76,19 +80,11 @@ class Composer:
 
     def _variant(self, claim: Claim, person: Person) -> Variant:
         track = not person.no_tracking
-        reason = self._reason(person)
-        name = f"{variant_key(frozenset(claim.sections), language=person.language, track=track)}|{reason}"
+        name = variant_key(frozenset(claim.sections), language=person.language, track=track)
         if name not in self._variants:
             digest = digest_of(self._publication, self._contents, claim.sections, person.language)
-            self._variants[name] = render_digest(
-                digest, self._headers(), track=track, language=person.language, reason=reason
-            )
+            self._variants[name] = render_digest(digest, self._headers(), track=track)
         return self._variants[name]
-
-    def _reason(self, person: Person) -> str:
-        if self._dispatch.kind is DispatchKind.BULLETIN:
-            return "bulletin"
-        return "whole" if person.whole_issue else "sections"
 
     def _headers(self) -> Headers:
         email = self._settings.email

@@ -117,7 +117,9 @@ async def finish_if_done(session: AsyncSession, clock: Clock, dispatch: Dispatch
 async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
     """How the dispatch stands, counted from the ledger: by state, by channel and state, by reason. JSON-able."""
     dispatch = await find_dispatch(session, dispatch_id)
-    counts, channels, reasons = counts_template(), {}, {}
+    counts = counts_template()
+    channels: dict[str, dict[str, int]] = {}
+    reasons: dict[str, int] = {}
     rows = await session.exec(
         select(Delivery.channel, Delivery.state, Delivery.reason, func.count())
         .where(Delivery.dispatch_id == dispatch_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Select, and_, case, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, insert, or_, select, tuple_, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -96,7 +96,10 @@ class Ledger:
         )
         async with self._database.write() as session:
             rows = (await session.execute(statement)).all()
-        claims = [Claim(*row[:6], tuple(row[6]), row[7], row[8]) for row in rows]
+        claims = [
+            Claim(id_, epoch, dispatch, subscriber, channel, key, tuple(sections), attempts, first_tried_at)
+            for id_, epoch, dispatch, subscriber, channel, key, sections, attempts, first_tried_at in rows
+        ]
         return sorted(claims, key=lambda claim: claim.delivery_id)
 
     async def apply_gates(self, session: AsyncSession, claims: Sequence[Claim]) -> list[bool]:
@@ -266,11 +269,11 @@ class Ledger:
             return len(back.all()), len(unsure.all())
 
 
-def _held(claims: Sequence[Claim]) -> object:
-    return tuple_(col(Delivery.id), col(Delivery.epoch)).in_([(c.delivery_id, c.epoch) for c in claims])  # type: ignore[return-value]
+def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
+    return tuple_(col(Delivery.id), col(Delivery.epoch)).in_([(c.delivery_id, c.epoch) for c in claims])
 
 
-def _current_subscription() -> Select[tuple[int | None]]:
+def _current_subscription() -> Select[int | None]:
     wanted = case(
         (col(Delivery.channel) == Channel.EMAIL, col(Subscription.channel) != ChannelChoice.WECHAT),
         else_=col(Subscription.channel) != ChannelChoice.EMAIL,
@@ -285,7 +288,7 @@ def _current_subscription() -> Select[tuple[int | None]]:
     )
 
 
-def _still_wanted() -> object:
+def _still_wanted() -> ColumnElement[bool]:
     sending = exists().where(col(Dispatch.id) == col(Delivery.dispatch_id), col(Dispatch.state).in_(SENDING))
     return and_(_current_subscription().exists(), sending)
 

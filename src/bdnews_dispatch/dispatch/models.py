@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import JSON, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -119,6 +118,6 @@ class Attempt(SQLModel, table=True):
     reference: str = Field(default="", max_length=100)
 
 
-def counts_template() -> dict[str, Any]:
+def counts_template() -> dict[str, int]:
     """Every state with zero, in the order of the state machine."""
     return {state.value: 0 for state in DeliveryState}

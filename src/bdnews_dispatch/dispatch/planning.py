@@ -111,7 +111,7 @@ class Planner:
             .where(col(Delivery.dispatch_id).in_(earlier), col(Delivery.subscriber_id).in_(subscriber_ids))
             .where(col(Delivery.state).not_in(UNREACHED))
         )
-        return frozenset((subscriber_id, channel) for subscriber_id, channel in rows)
+        return frozenset((subscriber_id, Channel(channel)) for subscriber_id, channel in rows)
 
     def _rows(
         self, dispatch: Dispatch, contents: Contents, person: Person, reached: frozenset[tuple[int, Channel]]

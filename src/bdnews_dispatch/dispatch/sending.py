@@ -120,7 +120,9 @@ class Sender:
             return 0
         composer = await self._composer(dispatch_id)
         async with self._database.read() as session:
-            found = await people(session, [claim.subscriber_id for claim in claims])
+            found = await people(
+                session, [claim.subscriber_id for claim in claims], publication=composer.publication_key
+            )
             openids = [p.openid for p in found.values() if p.openid is not None]
             windows = await open_windows(session, self._clock, openids)
         async with self._holding(claims) as held, asyncio.TaskGroup() as group:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import ParseError
 
 import aiohttp
-from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from pydantic import SecretStr
 from wechatpy.crypto import WeChatCrypto
 

@@ -8,7 +8,7 @@ Source: 参数值内容限制说明, developers.weixin.qq.com, subscribeMessage.
 
 from collections.abc import Mapping
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 _DAY = r"(\d{4}年)?\d{1,2}月\d{1,2}日|\d{4}年\d{1,2}月|(\d{4}[-/.])?\d{1,2}[-/.]\d{1,2}|\d{4}[-/.]\d{1,2}"
 _CLOCK = r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?"

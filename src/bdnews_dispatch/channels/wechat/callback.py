@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 from pydantic import SecretStr
 from wechatpy.crypto import PrpCrypto
 from wechatpy.replies import TextReply

@@ -10,7 +10,7 @@ same.
 
 from collections.abc import Callable, Mapping
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 #: Emoji and what joins or colours them. Digits, # and * are Emoji by property, but no pictographs: they stay.
 _EMOJI = regex.compile(

@@ -1,0 +1,213 @@
+"""What tests make: issues, subscribers, a clock that is moved by hand, a service against the sandbox."""
+
+import datetime as dt
+import io
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import col, select
+
+from bdnews_dispatch.clock import Clock, system_clock
+from bdnews_dispatch.dispatch.control import show
+from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.starting import start_issue
+from bdnews_dispatch.dispatch.worker import Worker
+from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
+from bdnews_dispatch.issues.intake import Taken, take
+from bdnews_dispatch.issues.publications import load_publications
+from bdnews_dispatch.sandbox import KeptMail, Sandbox
+from bdnews_dispatch.service import Parts, at_sandbox, open_parts, open_sandbox, open_worker
+from bdnews_dispatch.settings import Settings, load_settings
+from bdnews_dispatch.subscribers.importing import import_csv
+
+START = dt.datetime(2026, 11, 23, 1, tzinfo=dt.UTC)
+DSJ = load_publications().named("dsj")
+SECTIONS = DSJ.section_keys
+#: Every set of sections that a reader may choose: 31.
+SETS = [chosen for size in range(1, 6) for chosen in itertools.combinations(SECTIONS, size)]
+
+
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: dt.datetime = START) -> None:
+        self.now = now
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        self.now += dt.timedelta(**by)
+
+
+def document(
+    total: int = 112, sections: Iterable[str] = SECTIONS, *, articles: int = 2, mark: str = ""
+) -> IssueDocument:
+    """An issue with so many articles in each section; `mark` changes what it says."""
+    return IssueDocument(
+        publication="dsj",
+        number=total % 24 + 1,
+        total_number=total,
+        date=dt.date(2026, 11, 20),
+        title="大数据发展动态",
+        sections=tuple(
+            Section(
+                key=key,
+                name=DSJ.section(key).name,  # type: ignore[union-attr]
+                articles=tuple(
+                    Article(
+                        title=f"{key}-{number}{mark} 的题目",
+                        page=number,
+                        editor_note="编者按的一句话。",
+                        source="样刊编辑部",
+                        body=(Block(type=BlockType.PARAGRAPH, text="第一句话。第二句话。", line=1),),
+                        line=1,
+                    )
+                    for number in range(1, articles + 1)
+                ),
+            )
+            for key in sections
+        ),
+    )
+
+
+def readers(number: int, *, channel: str = "email", cadence: str = "issue", start: int = 1) -> bytes:
+    """A CSV of readers with all sets of sections in turn."""
+    file = io.StringIO()
+    file.write("email,name,openid,sections,channel,cadence\n")
+    for n in range(start, start + number):
+        openid = "" if channel == "email" else f"oReader{n:021d}"
+        chosen = "|".join(SETS[n % len(SETS)])
+        file.write(f"reader{n}@readers.example,读者{n},{openid},{chosen},{channel},{cadence}\n")
+    return file.getvalue().encode()
+
+
+def test_settings(folder: Path, **overrides: dict[str, Any]) -> Settings:
+    """Settings with everything under the folder and every port chosen freely."""
+    base: dict[str, dict[str, Any]] = {
+        "service": {"data_folder": str(folder)},
+        "database": {"url": f"sqlite:///{folder / 'bdnews.db'}"},
+        "issues": {"folder": str(folder / "issues"), "settle_seconds": 0.05},
+        "sandbox": {"smtp_port": 0, "http_port": 0},
+        "web": {"port": 0, "base_url": "http://news.example"},
+        "delivery": {"retry_first_seconds": 0.1},
+    }
+    for group, values in overrides.items():
+        base.setdefault(group, {}).update(values)
+    return load_settings({}, overrides=base)
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]  # not a test, in spite of its name
+
+
+@dataclass
+class Station:
+    """The parts of a service beside a sandbox, without web pages; workers run when a test asks."""
+
+    parts: Parts
+    sandbox: Sandbox
+
+    async def people(self, csv: bytes, *, list_name: str | None = None) -> None:
+        await import_csv(
+            self.parts.database, self.parts.clock, DSJ, csv, list_name=list_name, origin_name="test.csv"
+        )
+
+    async def publish(self, what: IssueDocument | None = None) -> Taken:
+        async with self.parts.database.write() as session:
+            return await take(
+                session,
+                self.parts.clock,
+                what or document(),
+                source_name="t.md",
+                source=b"",
+                publish_now=True,
+            )
+
+    async def start(self, taken: Taken, **options: Any) -> int:
+        async with self.parts.database.write() as session:
+            started = await start_issue(session, self.parts.clock, taken.issue, **options)
+            assert started.dispatch.id is not None
+            return started.dispatch.id
+
+    @asynccontextmanager
+    async def worker(self, **changes: dict[str, Any]) -> AsyncIterator[Worker]:
+        """A worker that is running. Args: changes: of settings, by group."""
+        import asyncio  # noqa: PLC0415
+        from dataclasses import replace  # noqa: PLC0415
+
+        settings = self.parts.settings.model_copy(
+            update={
+                group: getattr(self.parts.settings, group).model_copy(update=values)
+                for group, values in changes.items()
+            }
+        )
+        async with open_worker(replace(self.parts, settings=settings)) as worker:
+            running = asyncio.create_task(worker.run())
+            try:
+                yield worker
+            finally:
+                worker.stop()
+                await running
+
+    async def until(self, dispatch_id: int, *states: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait until the dispatch is in one of the states; finished by default."""
+        import asyncio  # noqa: PLC0415
+
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    shown = await self.show(dispatch_id)
+                except NotFoundError:
+                    shown = {"state": "not started"}
+                if shown["state"] in (states or ("finished",)):
+                    return shown
+                await asyncio.sleep(0.02)
+
+    async def show(self, dispatch_id: int) -> dict[str, Any]:
+        async with self.parts.database.read() as session:
+            return await show(session, dispatch_id)
+
+    async def deliveries(self, dispatch_id: int) -> list[Delivery]:
+        async with self.parts.database.read() as session:
+            rows = await session.exec(
+                select(Delivery).where(Delivery.dispatch_id == dispatch_id).order_by(col(Delivery.id))
+            )
+            return list(rows)
+
+    def received(self) -> list[str]:
+        """To whom mail came, once for each mail."""
+        return sorted(mail.recipients[0] for mail in self.sandbox.mails())
+
+
+@asynccontextmanager
+async def open_station(
+    folder: Path, clock: Clock = system_clock, **overrides: dict[str, Any]
+) -> AsyncIterator[Station]:
+    """A station in the folder; a second one in the same folder finds what the first one left."""
+    settings = test_settings(folder, **overrides)
+    async with (
+        open_sandbox(settings, clock) as sandbox,
+        open_parts(at_sandbox(settings, sandbox), clock) as parts,
+    ):
+        yield Station(parts, sandbox)
+
+
+def read_mail(mail: KeptMail) -> EmailMessage:
+    """The mail as Python's own parser reads it."""
+    message = message_from_bytes(mail.content, policy=policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    """The text or html part."""
+    body = message.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
