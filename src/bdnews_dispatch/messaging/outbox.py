@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import or_
+from sqlalchemy import exists
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -124,11 +124,10 @@ async def _handling(session: AsyncSession, event: Event, handler: str) -> EventH
 async def has_waiting(session: AsyncSession, clock: Clock) -> bool:
     """Is there an event that a handler could deal with now?"""
     now = clock()
-    statement = (
-        select(Event.id)
-        .outerjoin(EventHandling, col(EventHandling.event_id) == col(Event.id))
-        .where(col(Event.handled_at).is_(None))
-        .where(or_(col(EventHandling.retry_at).is_(None), col(EventHandling.retry_at) <= now))
-        .limit(1)
+    resting = exists().where(
+        col(EventHandling.event_id) == col(Event.id),
+        col(EventHandling.done_at).is_(None),
+        col(EventHandling.retry_at) > now,
     )
+    statement = select(Event.id).where(col(Event.handled_at).is_(None), ~resting).limit(1)
     return (await session.exec(statement)).first() is not None

@@ -1,0 +1,158 @@
+"""Events and their handlers: each in effect once, also when one dies half-way; and the queue of pointers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.migrate import upgrade
+from bdnews_dispatch.messaging.models import Event, EventHandling
+from bdnews_dispatch.messaging.outbox import Outbox, has_waiting, record
+from bdnews_dispatch.messaging.queue import Job, JobKind, MemoryQueue
+from bdnews_dispatch.subscribers.models import MailingList
+from tests.making import HandClock
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/test.db")
+    await upgrade(database)
+    yield database
+    await database.close()
+
+
+async def tell(database: Database, clock: HandClock, key: str = "thing:1") -> None:
+    async with database.write() as session:
+        await record(session, clock, "thing.happened", key, number=1)
+
+
+async def names(database: Database) -> list[str]:
+    async with database.read() as session:
+        return list((await session.exec(select(MailingList.name).order_by(MailingList.name))).all())
+
+
+async def test_told_twice_is_one_event(database: Database) -> None:
+    clock = HandClock()
+    await tell(database, clock)
+    await tell(database, clock)
+    async with database.read() as session:
+        assert len((await session.exec(select(Event))).all()) == 1
+
+
+async def test_an_event_goes_with_the_change_that_it_tells_of(database: Database) -> None:
+    clock = HandClock()
+    with pytest.raises(RuntimeError):
+        async with database.write() as session:
+            await record(session, clock, "thing.happened", "k")
+            raise RuntimeError("the change failed")
+    async with database.read() as session:
+        assert not await has_waiting(session, clock)
+
+
+async def test_a_handler_that_dies_half_way_runs_again_and_does_no_harm(database: Database) -> None:
+    clock = HandClock()
+    calls: list[str] = []
+
+    async def first(session: AsyncSession, event: Event) -> None:
+        calls.append("first")
+        session.add(MailingList(name=f"first {event.payload['number']}", created_at=clock()))
+
+    async def second(session: AsyncSession, event: Event) -> None:
+        calls.append("second")
+        session.add(MailingList(name="second", created_at=clock()))
+        await session.flush()
+        if calls.count("second") < 3:
+            raise RuntimeError("died half-way")
+
+    outbox = Outbox(database, clock, {"thing.happened": (first, second)})
+    await tell(database, clock)
+    assert await outbox.handle_waiting() == 0
+    assert await names(database) == ["first 1"], "what the dead one wrote is gone, the other's work is kept"
+    assert await outbox.handle_waiting() == 0
+    assert calls == ["first", "second"], "it waits before it tries again"
+    async with database.read() as session:
+        assert not await has_waiting(session, clock)
+    clock.move(seconds=6)
+    assert await outbox.handle_waiting() == 0
+    clock.move(seconds=11)
+    assert await outbox.handle_waiting() == 1
+    assert await names(database) == ["first 1", "second"]
+    assert calls == ["first", "second", "second", "second"]
+    async with database.read() as session:
+        failed = (await session.exec(select(EventHandling).where(EventHandling.handler == "second"))).one()
+        assert failed.attempts == 3
+        assert "died half-way" in failed.last_error
+    assert await outbox.handle_waiting() == 0
+
+
+async def test_a_failing_event_does_not_hold_up_the_others(database: Database) -> None:
+    clock = HandClock()
+
+    async def handler(session: AsyncSession, event: Event) -> None:
+        if event.key == "bad":
+            raise RuntimeError("bad")
+        session.add(MailingList(name=event.key, created_at=clock()))
+
+    outbox = Outbox(database, clock, {"thing.happened": (handler,)})
+    for key in ("bad", "good"):
+        await tell(database, clock, key)
+    assert await outbox.handle_waiting() == 1
+    assert await names(database) == ["good"]
+
+
+async def test_an_event_that_nobody_handles_is_done(database: Database) -> None:
+    clock = HandClock()
+    await tell(database, clock)
+    assert await Outbox(database, clock, {}).handle_waiting() == 1
+    async with database.read() as session:
+        assert (await session.exec(select(Event.id).where(col(Event.handled_at).is_(None)))).all() == []
+
+
+class TestQueueConformance:
+    """What any queue must do; the one in memory is the first."""
+
+    @pytest.fixture
+    def queue(self) -> MemoryQueue:
+        return MemoryQueue()
+
+    async def test_the_most_urgent_goes_first(self, queue: MemoryQueue) -> None:
+        for job in (
+            Job(JobKind.SEND, 1, 2),
+            Job(JobKind.SEND, 2, 0),
+            Job(JobKind.PLAN, 3),
+            Job(JobKind.HANDLE_EVENTS),
+            Job(JobKind.SEND, 4, 2),
+        ):
+            await queue.put(job)
+        assert [(await queue.get()).pointer for _ in range(5)] == [0, 3, 2, 1, 4]
+
+    async def test_the_same_job_waits_once(self, queue: MemoryQueue) -> None:
+        for _ in range(3):
+            await queue.put(Job(JobKind.SEND, 1))
+        await queue.get()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await queue.get()
+
+    async def test_a_job_that_runs_is_not_given_out_beside_itself_but_again_after(
+        self, queue: MemoryQueue
+    ) -> None:
+        job = Job(JobKind.SEND, 1)
+        await queue.put(job)
+        assert await queue.get() == job
+        await queue.put(job)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await queue.get()
+        await queue.done(job)
+        assert await queue.get() == job
+
+    async def test_who_waits_gets_what_comes(self, queue: MemoryQueue) -> None:
+        waiting = asyncio.create_task(queue.get())
+        await asyncio.sleep(0)
+        await queue.put(Job(JobKind.PLAN, 9))
+        assert (await waiting).pointer == 9
