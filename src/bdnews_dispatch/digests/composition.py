@@ -32,6 +32,9 @@ from bdnews_dispatch.issues.publications import Publication
 
 #: A subject is cut by every mailbox; longer titles than this are cut by us, at a grapheme.
 _TITLE_IN_SUBJECT = 60
+#: Longest title, and longest name of a section or source, in characters: far beyond any that was printed, so that a
+#: file gone wrong does not become a mail of megabytes.
+_TITLE, _SHORT = 160, 80
 #: What mailboxes show beside a subject: 35 to 140 characters.
 _PREHEADER = 110
 
@@ -153,7 +156,7 @@ def compose_bulletin(
     """
     labels = labels_for(language)
     facts = facts_of(publication, (), language)
-    headline = typeset(title)
+    headline = cut_inside(typeset(title), _TITLE)
     short = cut_inside(headline, _TITLE_IN_SUBJECT)
     subject = (
         labels["urgent_prefix"] + short
@@ -242,10 +245,10 @@ def _article(
     )
     return DigestArticle(
         place=place,
-        title=plain(article.title),
+        title=cut_inside(plain(article.title), _TITLE),
         editor_note=cut_runs(note, fullness.note) if shown and fullness.note else (),
         excerpt=excerpt(article, fullness.excerpt) if shown and fullness.excerpt else "",
-        source=typeset(article.source),
+        source=cut_inside(typeset(article.source), _SHORT),
         page=article.page,
         link=link,
         source_link=source_link,
@@ -257,7 +260,7 @@ def _section_name(publication: Publication, section: Section, language: str) -> 
     info = publication.section(section.key)
     if language.startswith("en") and info and info.name_en:
         return info.name_en
-    return section.name
+    return cut_inside(section.name, _SHORT)
 
 
 def _contents(publication: Publication, issues: Sequence[DigestIssue]) -> tuple[ContentsEntry, ...]:

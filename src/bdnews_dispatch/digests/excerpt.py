@@ -5,6 +5,7 @@ In: an article. Out: plain text. Caller: composition.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from bdnews_dispatch.digests.inline import plain
 from bdnews_dispatch.digests.typography import cut_inside, ends_sentence, sentences
@@ -15,6 +16,8 @@ from bdnews_dispatch.issues.document import Article, Block, BlockType
 _ENOUGH = 0.35
 _AT_LEAST = 0.66
 _MOST_SENTENCES = 3
+#: Sentences that are looked at; an excerpt never begins further down.
+_MOST_READ = 40
 #: Sentences of which so much stands in the editor's note have been read already.
 _SAID_ALREADY = 0.7
 _SOURCE_LINE = re.compile(r"\s*[（(]?\s*(?:来源|文章来源|资料来源|来源于)\s*[:：][^。（）()]{1,60}[）)]?\s*$")
@@ -32,7 +35,7 @@ def excerpt(article: Article, limit: int = 180) -> str:
         limit: characters; a longer first sentence is cut inside, with `…`.
     """
     said = _pairs(article.editor_note)
-    pieces = list(_sentences(article.body))
+    pieces = list(islice(_sentences(article.body), _MOST_READ))
     if pieces and _letters(pieces[0][0]) == _letters(plain(article.title)):
         # An item without a title of its own was given its first sentence for one.
         del pieces[0]
@@ -53,7 +56,7 @@ def excerpt(article: Article, limit: int = 180) -> str:
 def _sentences(body: Iterable[Block]) -> Iterator[tuple[str, bool]]:
     """Every sentence, and whether a heading stands before it; of lists only where nothing else speaks."""
     body = tuple(body)
-    spoken = list(_spoken(body, {BlockType.PARAGRAPH, BlockType.QUOTE}))
+    spoken = list(islice(_spoken(body, {BlockType.PARAGRAPH, BlockType.QUOTE}), _MOST_READ))
     yield from spoken or _spoken(body, {BlockType.PARAGRAPH, BlockType.QUOTE, BlockType.LIST}, whole=True)
 
 

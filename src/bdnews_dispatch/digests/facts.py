@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from bdnews_dispatch.digests.digest import PublicationFacts
 from bdnews_dispatch.digests.labels import date_text, labels_for
-from bdnews_dispatch.digests.typography import typeset
+from bdnews_dispatch.digests.typography import cut, cut_inside, typeset
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.publications import Publication
 
@@ -17,6 +17,8 @@ _CONTACT_NAMES = {
     "telephone": ("咨询电话", "电话", "telephone", "phone"),
     "email": ("邮箱", "邮件", "email", "e-mail"),
 }
+#: Characters; the page of the issue has the whole.
+_LONGEST_NOTICE, _LONGEST_CONTACT = 600, 120
 _PUBLISHER_ROLES = ("编辑部", "主办", "主编", "编辑")
 
 
@@ -33,10 +35,12 @@ def facts_of(publication: Publication, documents: Sequence[IssueDocument], langu
         address=publication.address or _contact(contacts, "address"),
         telephone=publication.telephone or _contact(contacts, "telephone"),
         email=publication.email or _contact(contacts, "email"),
-        notice=typeset(
-            publication.notice or next((document.notice for document in newest_first if document.notice), "")
-        ),
+        notice=cut(typeset(publication.notice or _notice(newest_first)), _LONGEST_NOTICE),
     )
+
+
+def _notice(documents: Sequence[IssueDocument]) -> str:
+    return next((document.notice for document in documents if document.notice), "")
 
 
 def number_text(document: IssueDocument, language: str) -> str:
@@ -46,7 +50,15 @@ def number_text(document: IssueDocument, language: str) -> str:
     total = labels["total"].format(number=document.total_number) if document.total_number is not None else ""
     if number and total and document.number != document.total_number:
         return labels["number_and_total"].format(number=number, total=total)
-    return number or total or (date_text(document.date, language) if document.date else document.title)
+    return (
+        number
+        or total
+        or (
+            date_text(document.date, language)
+            if document.date
+            else cut_inside(document.title, _LONGEST_CONTACT)
+        )
+    )
 
 
 def numbers_text(documents: Sequence[IssueDocument], language: str) -> str:
@@ -70,7 +82,7 @@ def heading_text(document: IssueDocument, language: str) -> str:
         else "",
         date_text(document.date, language) if document.date else "",
     ]
-    return labels["dot"].join(part for part in parts if part) or document.title
+    return labels["dot"].join(part for part in parts if part) or cut_inside(document.title, _LONGEST_CONTACT)
 
 
 def _publisher(documents: Sequence[IssueDocument]) -> str:
@@ -78,7 +90,7 @@ def _publisher(documents: Sequence[IssueDocument]) -> str:
         for wanted in _PUBLISHER_ROLES:
             for role, names in document.masthead.items():
                 if "".join(role.split()) == wanted and names:
-                    return "、".join(names)
+                    return cut_inside("、".join(names), _LONGEST_CONTACT)
     return ""
 
 
@@ -87,5 +99,5 @@ def _contact(contacts: Sequence[Mapping[str, str]], kind: str) -> str:
         for word in _CONTACT_NAMES[kind]:
             for name, how in contact.items():
                 if word in "".join(name.split()).lower() and how.strip():
-                    return typeset(how)
+                    return cut_inside(typeset(how), _LONGEST_CONTACT)
     return ""

@@ -24,6 +24,8 @@ _MARKDOWN = with_chinese_strong(
 #: Longest address that we put in a mail, in octets: with what stands around it a line stays under 998 (RFC
 #: 5322 §2.1.1).
 LONGEST_URL = 700
+#: Characters of a paragraph that are read; what follows shows in no mail, and reading `[[[[…` takes its square.
+LONGEST_PARAGRAPH = 4_000
 _NOT_IN_URLS = re.compile(r"[\s\x00-\x20\x7f-\x9f<>\"\\^`{|}\u2028\u2029\ud800-\udfff\U0010f700-\U0010f7ff]")
 
 
@@ -66,7 +68,7 @@ def runs(text: str, number: Callable[[str], int | None]) -> tuple[Run, ...]:
         text: inline Markdown.
         number: asked once for each http(s) link, in the order of the text, for its number.
     """
-    parsed = _MARKDOWN.parseInline(text)[0].children or []
+    parsed = _MARKDOWN.parseInline(text[:LONGEST_PARAGRAPH])[0].children or []
     return _joined(_read(parsed, number))
 
 

@@ -17,9 +17,8 @@ _HALF_WIDTH_MARK = regex.compile(
     rf"(?<={_HAN}) ?([,;:?!])\s*(?={_HAN_OR_SHARED}|[0-9A-Za-z]|$)"
     rf"|(?<=[0-9A-Za-z%”’]) ?([,;:?!])\s*(?=[“‘]?{_HAN})"
 )
-_HALF_WIDTH_BRACKETS = regex.compile(
-    r"\s?\(([^()]*\p{Han}[^()]*)\)\s?|(?<=\p{Han})\s?\(([^()\p{Han}]*)\)\s?(?=\p{Han}|$)"
-)
+_HALF_WIDTH_BRACKETS = regex.compile(r"(\p{Han}?) ?\(([^()]*)\) ?")
+_ANY_HAN = regex.compile(r"\p{Han}")
 #: A space beside a full-width mark says nothing; one between two words may be the author's.
 _LOOSE = regex.compile(
     r"(?<=[，。；：、！？）》】」』])[ \u3000]+|[ \u3000]+(?=[，。；：、！？（《【「『）》】」』])"
@@ -57,11 +56,18 @@ def typeset(text: str) -> str:
     """Full-width marks between Han, no space that a line end left behind, no mark doubled."""
     text = _SPACE.sub(" ", text).strip()
     text = _LOOSE.sub("", text)
-    text = _HALF_WIDTH_BRACKETS.sub(lambda found: f"（{(found[1] or found[2] or '').strip()}）", text)
+    text = _HALF_WIDTH_BRACKETS.sub(_full_width_brackets, text)
     text = _HALF_WIDTH_MARK.sub(lambda found: _FULL_WIDTH[found[1] or found[2]], text)
     text = _BESIDE_DIGITS.sub("", _LOOSE.sub("", text))
     once: str = _DOUBLED.sub(r"\1", text)
     return once
+
+
+def _full_width_brackets(found: regex.Match[str]) -> str:
+    """Around Han, or right behind it."""
+    if found[1] or _ANY_HAN.search(found[2]):
+        return f"{found[1]}（{found[2].strip()}）"
+    return str(found[0])
 
 
 def sentences(text: str) -> Iterator[str]:

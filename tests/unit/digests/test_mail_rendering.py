@@ -243,3 +243,16 @@ def test_a_long_paragraph_without_a_space_stays_whole() -> None:
     assert "".join(re.sub(r"<wbr\s*>", "", html).split()).count(words) == 1
     assert text.replace("\n", "").count(words) == 1
     assert max(len(line.encode()) for line in (html + text).split("\n")) <= 998
+
+
+@pytest.mark.parametrize(
+    "text", ["(" + "水" * 50_000, "[" * 50_000, "“水。" * 15_000, "<" * 50_000, "**水" * 15_000]
+)
+def test_a_file_gone_wrong_does_not_become_a_mail_of_megabytes(text: str) -> None:
+    wrong = article(text, text, note=text, source=text, url=text)
+    document = issue(Section(key="policy", name=text, articles=(wrong,)))
+    raw = render_digest(digest_of("policy", document=document), HEADERS, track=True).assemble(
+        slots(), eight_bit=True
+    )
+    assert len(raw) < 40_000
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
