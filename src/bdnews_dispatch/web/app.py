@@ -1,0 +1,73 @@
+"""The web application. In: the service's parts. Out: an aiohttp application. Callers: service.py, tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.issues.publications import Publications
+from bdnews_dispatch.links import Links
+from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.web import keys
+from bdnews_dispatch.web.access import access_of
+from bdnews_dispatch.web.faults import show_faults
+from bdnews_dispatch.web.hits import HitRecorder
+from bdnews_dispatch.web.pages import Pages
+from bdnews_dispatch.web.routes import ROUTES
+from bdnews_dispatch.web.safety import add_headers
+
+#: Forms are some hundred bytes, a WeChat push at most 64 KB.
+MOST_BODY_BYTES = 64 * 1024
+
+
+def make_web_app(
+    *,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    publications: Publications,
+    links: Links,
+    wake: Callable[[], None],
+    sandbox: Sandbox | None = None,
+    demo: bool = False,
+) -> web.Application:
+    """The application.
+
+    Args:
+        wake: called after a commit that recorded an event.
+        sandbox: whose mails the demo page shows.
+        demo: show the demo page, to this machine only.
+    """
+    app = web.Application(middlewares=[show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES)
+    app[keys.SETTINGS] = settings
+    app[keys.DATABASE] = database
+    app[keys.CLOCK] = clock
+    app[keys.PUBLICATIONS] = publications
+    app[keys.LINKS] = links
+    app[keys.WAKE] = wake
+    app[keys.SANDBOX] = sandbox
+    app[keys.DEMO] = demo and sandbox is not None
+    app[keys.PAGES] = Pages()
+    app[keys.HITS] = HitRecorder(database, clock, wake)
+    app[keys.STOPPING] = asyncio.Event()
+    app.cleanup_ctx.append(_recording)
+    app.on_shutdown.append(_stop_streams)
+    app.on_response_prepare.append(add_headers)
+    for route in ROUTES:
+        if route.method == "GET":
+            app.router.add_get(route.path, route.handler)
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
+    return app
+
+
+async def _recording(app: web.Application) -> AsyncIterator[None]:
+    async with app[keys.HITS]:
+        yield
+
+
+async def _stop_streams(app: web.Application) -> None:
+    app[keys.STOPPING].set()

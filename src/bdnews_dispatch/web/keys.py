@@ -1,0 +1,34 @@
+"""What the application and a request carry, by typed keys. Set in app.py and access.py; read by every handler."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.issues.publications import Publications
+from bdnews_dispatch.links import Links
+from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.web.hits import HitRecorder
+from bdnews_dispatch.web.pages import Pages
+
+SETTINGS = web.AppKey("settings", Settings)
+DATABASE = web.AppKey("database", Database)
+#: A function; `AppKey` wants a class to show.
+CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+PUBLICATIONS = web.AppKey("publications", Publications)
+LINKS = web.AppKey("links", Links)
+PAGES = web.AppKey("pages", Pages)
+HITS = web.AppKey("hits", HitRecorder)
+#: Told after a commit that recorded an event, so that its handlers run at once.
+WAKE: web.AppKey[Callable[[], None]] = web.AppKey("wake")
+#: None where the sandbox is elsewhere or not there.
+SANDBOX: web.AppKey[Sandbox | None] = web.AppKey("sandbox")
+DEMO = web.AppKey("demo", bool)
+#: Set when the service stops: streams end.
+STOPPING = web.AppKey("stopping", asyncio.Event)
+
+#: Of a request by a signed link: the delivery that its token names; "" where a bad token is let through.
+DELIVERY_KEY = web.RequestKey("delivery_key", str)

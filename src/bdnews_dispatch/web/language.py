@@ -1,0 +1,59 @@
+"""Chinese first, English second: which one a request gets, and the words.
+
+In: `?lang=`, Accept-Language, locale/*.po. Out: "zh" or "en", translations. Callers: pages. The Chinese text is the
+message's id; the .po is read and compiled at the start, so no compiled file can be older than its source.
+"""
+
+import gettext
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import web
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+LANGUAGES = ("zh", "en")
+_LOCALE = Path(__file__).parent / "locale"
+
+
+def po_file(language: str) -> Path:
+    """Where the translations into this language are."""
+    return _LOCALE / language / "LC_MESSAGES" / "messages.po"
+
+
+def load_translations() -> Mapping[str, gettext.NullTranslations]:
+    """Every language's words; Chinese are the ids themselves."""
+    found: dict[str, gettext.NullTranslations] = {"zh": gettext.NullTranslations()}
+    with po_file("en").open("rb") as file:
+        catalogue = read_po(file, locale="en")
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    found["en"] = gettext.GNUTranslations(compiled)
+    return found
+
+
+def asked_language(request: web.Request) -> str:
+    """The language that the address names, or ""."""
+    named = request.query.get("lang", "").lower()
+    return named if named in LANGUAGES else ""
+
+
+def language_of(request: web.Request) -> str:
+    """The address's, else the browser's first that we have, else Chinese."""
+    return asked_language(request) or _accepted(request.headers.get("Accept-Language", "")) or "zh"
+
+
+def _accepted(header: str) -> str:
+    weighed = []
+    for place, part in enumerate(header[:500].split(",")):
+        tag, _, parameter = part.partition(";")
+        try:
+            weight = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            weight = 0.0
+        language = tag.strip().lower().partition("-")[0]
+        if language in LANGUAGES and weight > 0:
+            weighed.append((-weight, place, language))
+    return min(weighed)[2] if weighed else ""

@@ -1,0 +1,134 @@
+"""Rendering: templates and words into whole pages. In: a template's name and plain data. Out: a response.
+
+Callers: every handler. Everything is escaped (`autoescape=True`); what is not words is plain data.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bdnews_dispatch.clock import beijing
+from bdnews_dispatch.digests.facts import heading_text
+from bdnews_dispatch.digests.labels import date_text
+from bdnews_dispatch.digests.qr import qr_svg
+from bdnews_dispatch.issues.document import IssueDocument
+from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.web.language import asked_language, language_of, load_translations
+
+_HERE = Path(__file__).parent
+ASSETS = _HERE / "assets"
+TEMPLATES = _HERE / "templates"
+_TAGS = {"zh": "zh-CN", "en": "en"}
+
+#: What may be kept, and for how long. A withdrawn issue is gone within a minute.
+PRIVATE = "no-store"
+SHORT = "public, max-age=60"
+
+
+class Pages:
+    """Makes pages. One for the application."""
+
+    def __init__(self) -> None:
+        self._translations = load_translations()
+        self._environments = {language: self._environment(language) for language in self._translations}
+
+    def _environment(self, language: str) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        # The extension adds this method; its types don't say so.
+        environment.install_gettext_translations(self._translations[language], newstyle=True)  # type: ignore[attr-defined]
+        environment.globals |= {
+            "language": language,
+            "language_tag": _TAGS[language],
+            "stylesheet": self.stylesheet_url,
+            "publication_name": lambda publication: publication_name(publication, language),
+            "section_name": lambda publication, key, name="": section_name(publication, key, name, language),
+            "heading": lambda document: heading_text(document, language),
+            "date": lambda day: date_text(day, language),
+            "moment": lambda at: _moment(at, language),
+            "qr": lambda url, title: Markup(qr_svg(url, title=title)),  # noqa: S704  # our own SVG, title escaped
+        }
+        return environment
+
+    @cached_property
+    def stylesheet_url(self) -> str:
+        """With the file's fingerprint, so that it can be kept for ever."""
+        fingerprint = hashlib.sha256((ASSETS / "pages.css").read_bytes()).hexdigest()[:12]
+        return f"/assets/pages.css?v={fingerprint}"
+
+    def words(self, request: web.Request) -> Callable[[str], str]:
+        """Translates into the request's language."""
+        return self._translations[language_of(request)].gettext
+
+    def response(
+        self,
+        request: web.Request,
+        template: str,
+        *,
+        status: int = 200,
+        cache: str = PRIVATE,
+        language: str = "",
+        **data: Any,
+    ) -> web.Response:
+        """A page.
+
+        Args:
+            cache: for Cache-Control.
+            language: instead of the request's.
+            data: for the template.
+        """
+        asked = asked_language(request)
+        text = (
+            self._environments[language or language_of(request)]
+            .get_template(template)
+            .render(
+                path=request.rel_url.path,
+                suffix=f"?lang={asked}" if asked else "",
+                demo=False,
+                **data,
+            )
+        )
+        headers = {"Cache-Control": cache, "Vary": "Accept-Language"}
+        return web.Response(
+            text=text, content_type="text/html", charset="utf-8", status=status, headers=headers
+        )
+
+
+def publication_name(publication: Publication, language: str) -> str:
+    """As people of this language call it."""
+    return publication.name_en if language == "en" and publication.name_en else publication.name
+
+
+def section_name(publication: Publication, key: str, name: str, language: str) -> str:
+    """As people of this language call it; `name` as printed, for a section that the publication has no more."""
+    info = publication.section(key)
+    if info is None:
+        return name or key
+    return info.name_en if language == "en" and info.name_en else info.name
+
+
+def facts(document: IssueDocument) -> Mapping[str, str]:
+    """Masthead and contact lines, in the order of the page."""
+    roles = {role: "、".join(names) for role, names in document.masthead.items()}
+    return {" ".join(role.split()): text for role, text in (roles | document.contact).items() if text}
+
+
+def _moment(at: datetime | None, language: str) -> str:
+    if at is None:
+        return ""
+    local = beijing(at)
+    zone = " (Beijing time)" if language == "en" else ""
+    return f"{date_text(local.date(), language)} {local:%H:%M}{zone}"

@@ -1,0 +1,40 @@
+"""Every address that is answered, and what asking for it needs. Read by app.py and access.py; a test walks it."""
+
+from bdnews_dispatch.links import Purpose
+from bdnews_dispatch.web import (
+    archive,
+    assets,
+    demo,
+    digest_links,
+    preferences,
+    unsubscribing,
+    wechat_callback,
+)
+from bdnews_dispatch.web.access import Permission, Route
+
+_PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
+
+ROUTES: tuple[Route, ...] = (
+    # Links in mails and cards; see links.py.
+    Route("GET", "/o/{token}", digest_links.pixel, _SIGNED, Purpose.OPEN, bad_token_passes=True),
+    Route("GET", "/c/{token}/{number}", digest_links.click, _SIGNED, Purpose.CLICK),
+    Route("GET", "/w/{token}", digest_links.web_copy, _SIGNED, Purpose.WEB),
+    Route("GET", "/p/{token}", preferences.show, _SIGNED, Purpose.PREFERENCES),
+    Route("POST", "/p/{token}", preferences.save, _SIGNED, Purpose.PREFERENCES),
+    Route("GET", "/u/{token}", unsubscribing.show, _SIGNED, Purpose.UNSUBSCRIBE),
+    Route("POST", "/u/{token}", unsubscribing.act, _SIGNED, Purpose.UNSUBSCRIBE),
+    # For everybody.
+    Route("GET", "/", archive.home, _PUBLIC),
+    Route("GET", "/issues/{publication}", archive.issues, _PUBLIC),
+    Route("GET", "/issues/{publication}/{total}", archive.issue, _PUBLIC),
+    Route("GET", "/issues/{publication}/{total}/{place}", archive.article, _PUBLIC),
+    Route("GET", "/issues/{publication}/{total}/{place}/qr.png", archive.qr, _PUBLIC),
+    Route("GET", "/assets/{name}", assets.asset, _PUBLIC),
+    Route("GET", "/live", assets.live, _PUBLIC),
+    # The WeChat platform.
+    Route("GET", "/wechat/callback", wechat_callback.echo, Permission.PLATFORM),
+    Route("POST", "/wechat/callback", wechat_callback.take_push, Permission.PLATFORM),
+    # A demo on this machine.
+    Route("GET", "/demo", demo.show, Permission.DEMO),
+    Route("GET", "/demo/news", demo.news, Permission.DEMO),
+)
