@@ -34,7 +34,7 @@ def test_markdown_is_its_words() -> None:
 
 
 def test_bold_closes_before_a_han_character() -> None:
-    assert excerpt(article("题", "**政策密集发布。**各国加快部署。")) == "政策密集发布。各国加快部署。"
+    assert excerpt(article("题", "**水位全线回落。**各站恢复巡查。")) == "水位全线回落。各站恢复巡查。"
 
 
 def test_a_source_line_at_the_end_is_no_part_of_it() -> None:
