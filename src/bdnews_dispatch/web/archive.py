@@ -75,7 +75,7 @@ async def issue(request: web.Request) -> web.Response:
         publication=publication,
         document=document,
         sections=_by_section(document),
-        preface=parts_of(document.preface),
+        preface=[part for part in parts_of(document.preface) if part.kind != "image"],
         facts=facts(document),
     )
 

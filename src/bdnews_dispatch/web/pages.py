@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bdnews_dispatch.clock import beijing
-from bdnews_dispatch.digests.facts import heading_text
+from bdnews_dispatch.digests.facts import heading_text, number_text
+from bdnews_dispatch.digests.inline import plain
 from bdnews_dispatch.digests.labels import date_text
 from bdnews_dispatch.digests.qr import qr_svg
 from bdnews_dispatch.issues.document import IssueDocument
@@ -50,6 +51,7 @@ class Pages:
         )
         # The extension adds this method; its types don't say so.
         environment.install_gettext_translations(self._translations[language], newstyle=True)  # type: ignore[attr-defined]
+        environment.filters["plain"] = plain
         environment.globals |= {
             "language": language,
             "language_tag": _TAGS[language],
@@ -57,6 +59,7 @@ class Pages:
             "publication_name": lambda publication: publication_name(publication, language),
             "section_name": lambda publication, key, name="": section_name(publication, key, name, language),
             "heading": lambda document: heading_text(document, language),
+            "number": lambda document: number_text(document, language),
             "date": lambda day: date_text(day, language),
             "moment": lambda at: _moment(at, language),
             "qr": lambda url, title: Markup(qr_svg(url, title=title)),  # noqa: S704  # our own SVG, title escaped

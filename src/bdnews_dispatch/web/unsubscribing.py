@@ -67,6 +67,7 @@ def _page(request: web.Request, reader: Reader, step: str) -> web.Response:
         "unsubscribe.html",
         publication=reader.publication,
         address=reader.shown_address,
+        has_wechat=reader.person.openid is not None,
         step=step,
         reasons=REASONS,
         preferences=request.app[LINKS].preferences(reader.delivery.key),
