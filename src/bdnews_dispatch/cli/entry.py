@@ -41,14 +41,12 @@ for command in (
 def main() -> None:
     """Run a command; an expected error is a sentence on standard error and exit code 1, never a traceback."""
     try:
-        root.main(standalone_mode=False)
+        code = root.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except BdnewsError as error:
         where = ""
         if isinstance(error, IssueError):
@@ -59,3 +57,4 @@ def main() -> None:
     except BrokenPipeError:  # `bdnews … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)  # click gives an Exit's code back

@@ -168,7 +168,7 @@ class Relay:
             bytes(envelope.original_content or b""),
             self._clock(),
         )
-        _log.info("sandbox.mail", extra={"mail": mail.id, "size": mail.size})
+        _log.debug("sandbox.mail", extra={"mail": mail.id, "size": mail.size})
         self._arrived(mail)
         if fault and fault.drop:
             await server.vanish()

@@ -92,7 +92,7 @@ class EmailChannel:
             outcome = Outcome(
                 OutcomeKind.UNAVAILABLE, error.code, error.message[:500], "smtp", remedy=error.remedy
             )
-        _log.info(
+        _log.debug(
             "email.outcome",
             extra={
                 "delivery": mail.delivery_id,

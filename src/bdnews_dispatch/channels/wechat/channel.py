@@ -85,7 +85,7 @@ class WeChatChannel:
             asyncio.CancelledError: after the gate the delivery is in doubt.
         """
         outcome = await self._send(card, gate)
-        _log.info(
+        _log.debug(
             "wechat.outcome",
             extra={
                 "delivery": card.delivery_id,

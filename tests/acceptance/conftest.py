@@ -1,0 +1,93 @@
+"""A machine: real processes of the real command, each test in a folder and on ports of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+class Machine:
+    """Runs `bdnews` with settings from the environment, as an operator would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.web_port, self.smtp_port, self.http_port = free_port(), free_port(), free_port()
+        self.base_url = f"http://127.0.0.1:{self.web_port}"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BDNEWS_")},
+            "BDNEWS_SERVICE__DATA_FOLDER": str(folder / "var"),
+            "BDNEWS_DATABASE__URL": f"sqlite:///{folder}/var/bdnews.db",
+            "BDNEWS_ISSUES__FOLDER": str(folder / "issues"),
+            "BDNEWS_ISSUES__SETTLE_SECONDS": "0.2",
+            "BDNEWS_WEB__PORT": str(self.web_port),
+            "BDNEWS_SANDBOX__SMTP_PORT": str(self.smtp_port),
+            "BDNEWS_SANDBOX__HTTP_PORT": str(self.http_port),
+        }
+        self._running: list[subprocess.Popen[str]] = []
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "bdnews_dispatch", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run(*arguments, "--json", code=code).stdout)
+
+    def start(self, *arguments: str, until: str = "已启动") -> subprocess.Popen[str]:
+        """Start a process that stays; wait for its word that it is up."""
+        log = self.folder / f"{arguments[0]}-{len(self._running)}.log"
+        with log.open("w", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bdnews_dispatch", *arguments],
+                env={**self.environment, "PYTHONUNBUFFERED": "1"},
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        self._running.append(process)
+        deadline = time.monotonic() + 30
+        while until not in log.read_text(encoding="utf-8"):
+            assert process.poll() is None, log.read_text(encoding="utf-8")
+            assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        return process
+
+    def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
+        process.send_signal(number)
+        return process.wait(timeout=40)
+
+    def stop_all(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.wait(timeout=10)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path)
+    yield machine
+    machine.stop_all()
