@@ -21,8 +21,15 @@ class Body:
     source: str = ""
 
     def words(self) -> str:
-        """All text in lines; for notes, which are words alone."""
-        return "\n".join(block.text for block in self.blocks if block.text)
+        """All of it in lines, pictures as Markdown; for notes, which are words alone."""
+        return "\n".join(filter(None, map(_as_line, self.blocks)))
+
+
+def _as_line(block: Block) -> str:
+    if not block.url:
+        return block.text
+    picture = f"![{block.text}]({block.url})"
+    return f"[{picture}]({block.link})" if block.link else picture
 
 
 def read_body(units: Iterable[Marked], layout: Layout, *, with_source: bool = True) -> Body:
@@ -62,26 +69,30 @@ def _drafts(units: Iterable[Marked]) -> list[Unit]:
 
 def _take_source(drafts: list[Unit]) -> str:
     """The article's source, out of the last paragraph that ends in one; a chart's stays where it is."""
-    texts = [at for at, draft in enumerate(drafts) if draft.kind is BlockType.PARAGRAPH]
-    found = [at for at in texts if sources.source_at_end(drafts[at].text)]
+    found = {
+        at: source
+        for at, draft in enumerate(drafts)
+        if draft.kind is BlockType.PARAGRAPH and (source := sources.source_at_end(draft.text))
+    }
     if not found:
         return ""
-    last_text = max((at for at, draft in enumerate(drafts) if draft.text), default=-1)
-    bracketed = [at for at in found if sources.is_bracketed(drafts[at].text)]
-    under_picture = last_text > 0 and drafts[last_text - 1].kind is BlockType.IMAGE
-    if found[-1] == last_text and not (under_picture and bracketed and bracketed[-1] != last_text):
+    last_text = max(at for at, draft in enumerate(drafts) if draft.text)
+    bracketed = [at for at, source in found.items() if source.bracketed]
+    under_picture = drafts[last_text - 1].kind is BlockType.IMAGE if last_text else False
+    if last_text in found and not (under_picture and bracketed and bracketed[-1] != last_text):
         at = last_text
     elif bracketed:
         at = bracketed[-1]
     else:
         return ""
-    begin, source = sources.source_at_end(drafts[at].text) or (0, "")
-    rest = drafts[at].text[:begin].rstrip()
+    source = found[at]
+    text = drafts[at].text
+    rest = f"{text[: source.begin].rstrip()}{text[source.end :].strip()}"
     if rest:
         drafts[at] = joining.with_text(drafts[at], rest)
     else:
         del drafts[at]
-    return source
+    return source.words
 
 
 def _captions_into_pictures(drafts: Sequence[Unit]) -> list[Unit]:
@@ -90,7 +101,7 @@ def _captions_into_pictures(drafts: Sequence[Unit]) -> list[Unit]:
     at = 0
     while at < len(drafts):
         draft = drafts[at]
-        if draft.kind is not BlockType.IMAGE or draft.url:
+        if draft.kind is not BlockType.IMAGE or draft.url or draft.text:
             done.append(draft)
             at += 1
             continue

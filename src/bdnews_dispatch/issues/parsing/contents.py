@@ -205,4 +205,4 @@ def _lines(unit: Unit) -> Iterator[_Line]:
 
 
 def _plain(text: str) -> str:
-    return without_emphasis(text)
+    return without_emphasis(text).strip("| ")  # rows of a table whose head is lost

@@ -49,6 +49,10 @@ class CoverReader:
     def read(self, units: Sequence[Unit]) -> Cover:
         """Everything on the cover pages; warns about what the publication's layout requires and is not there."""
         for unit, following in zip(units, [*units[1:], None], strict=False):
+            if unit.kind in {BlockType.IMAGE, BlockType.CODE}:
+                self._masthead.interrupt()
+                self._cover.rest.append(unit)
+                continue
             gap = following is not None and following.picture_before
             left = [line for line in _lines(unit, picture_after=gap) if not self._take(line)]
             self._keep(unit, left)

@@ -98,7 +98,8 @@ def _not_quite_utf8(data: bytes, findings: Findings) -> str:
         return wide
     lenient = data.decode("utf-8", errors="replace")
     damaged = lenient.count("\ufffd")
-    sound = sum(1 for character in lenient[:_SAMPLE] if character > "\x7f" and character != "\ufffd")
+    # GB18030 pairs can look like two-byte UTF-8 (业 is ҵ): only what Chinese text is made of speaks for UTF-8.
+    sound = sum(1 for character in _PLAUSIBLE.findall(lenient[:_SAMPLE]) if character > "\x7f")
     if sound >= damaged:
         return _with_damage(data, "utf-8", findings)
     try:
@@ -111,18 +112,12 @@ def _not_quite_utf8(data: bytes, findings: Findings) -> str:
 
 
 def _utf16_by_its_nuls(data: bytes) -> str | None:
-    """UTF-16 without a BOM: the NULs of its line ends and Latin letters all stand on one side."""
+    """UTF-16 without a BOM: most NULs, those of its line ends and Latin letters, stand on one side."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
     if even + odd < 2 or len(data) % 2:
         return None
-    if odd > 20 * even:
-        encoding = "utf-16-le"
-    elif even > 20 * odd:
-        encoding = "utf-16-be"
-    else:
-        return None
     try:
-        text = data.decode(encoding)
+        text = data.decode("utf-16-le" if odd >= even else "utf-16-be")
     except UnicodeDecodeError:
         return None
     return text if _plausible(text) else None

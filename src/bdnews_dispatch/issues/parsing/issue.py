@@ -97,7 +97,7 @@ def _read_contents_issue(
     stray = _stray(cover, contents)
     preface = [Marked(Mark.TEXT, unit) for unit in stray] + unplaced
     blocks = _preface(preface, layout)
-    unclear = [block for block in blocks if block.text]
+    unclear = [block for block in blocks if block.text and block.type is not BlockType.IMAGE]
     if unclear:
         findings.warn(
             unclear[0].line, "text.unplaced", f"正文之前有 {len(unclear)} 段文字不属于任何栏目，已放在卷首。"

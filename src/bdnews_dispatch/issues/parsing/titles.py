@@ -115,7 +115,7 @@ def best_printed(title: str, other: str) -> str:
     other_letters, other_gaps = _letters_and_gaps(other)
     if fold("".join(letters)) != fold("".join(other_letters)) or len(letters) != len(other_letters):
         return title
-    best = [min(pair, key=_flaws) for pair in zip(gaps, other_gaps, strict=True)]
+    best = [_tidy(min(pair, key=_flaws)) for pair in zip(gaps, other_gaps, strict=True)]
     for at in range(1, len(letters)):
         if _latin(letters[at - 1]) and _latin(letters[at]):  # blanks between Latin words are no flaw
             best[at] = gaps[at] or other_gaps[at]
@@ -133,6 +133,11 @@ def _letters_and_gaps(title: str) -> tuple[list[str], list[str]]:
         else:
             gaps[-1] += character
     return letters, gaps
+
+
+def _tidy(gap: str) -> str:
+    """Full-width marks need no blanks."""
+    return gap if gap.isascii() else "".join(gap.split())
 
 
 def _flaws(gap: str) -> tuple[int, int]:
