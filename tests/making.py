@@ -22,8 +22,9 @@ from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
 from bdnews_dispatch.issues.intake import Taken, take
 from bdnews_dispatch.issues.publications import load_publications
+from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
-from bdnews_dispatch.service import Parts, at_sandbox, open_parts, open_sandbox, open_worker
+from bdnews_dispatch.service import at_sandbox, open_sandbox, open_worker
 from bdnews_dispatch.settings import Settings, load_settings
 from bdnews_dispatch.subscribers.importing import import_csv
 

@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 import aiohttp
@@ -20,8 +20,6 @@ from pydantic import SecretStr
 from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock, system_clock
-from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.migrate import upgrade
 from bdnews_dispatch.dispatch.ledger import Ledger
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reach import Reach
@@ -30,10 +28,9 @@ from bdnews_dispatch.dispatch.sending import Channels, Sender
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.folder import WatchedFolder
-from bdnews_dispatch.issues.publications import Publications, load_publications
-from bdnews_dispatch.links import Links, Signer, kept_key, read_keys
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.messaging.queue import MemoryQueue
+from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import (
     SANDBOX_AES_KEY,
@@ -61,40 +58,6 @@ class Role(StrEnum):
     WEB = "web"
     WORKER = "worker"
     SCHEDULER = "scheduler"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What every command needs."""
-
-    settings: Settings
-    clock: Clock
-    database: Database
-    publications: Publications
-    links: Links
-
-    @property
-    def reach(self) -> Reach:
-        return Reach.read(self.settings.delivery.allow)
-
-
-@asynccontextmanager
-async def open_parts(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Parts]:
-    """Open the database, at this version's schema, and read what the settings point at.
-
-    Raises:
-        SettingsError: something in them is not right.
-    """
-    publications = load_publications(settings.publications.folder, settings.publications.default)
-    keys = read_keys([key.get_secret_value() for key in settings.security.signing_keys])
-    signer = Signer(keys or [kept_key(settings.service.data_folder)])
-    Reach.read(settings.delivery.allow)
-    database = Database(settings.database.url)
-    try:
-        await upgrade(database)
-        yield Parts(settings, clock, database, publications, Links(settings.base_url, signer))
-    finally:
-        await database.close()
 
 
 def folder_of(parts: Parts) -> WatchedFolder:

@@ -13,7 +13,7 @@ from bdnews_dispatch.dispatch.control import show as show_dispatch
 from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.service import Parts
+from bdnews_dispatch.parts import Parts
 
 
 @click.group()

@@ -19,8 +19,9 @@ from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import list_issues
+from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
-from bdnews_dispatch.service import Parts, Role, running
+from bdnews_dispatch.service import Role, running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.importing import import_csv

@@ -15,7 +15,7 @@ from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import find_issue
-from bdnews_dispatch.service import Parts, working_here
+from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.tracking.reading import counts_of_dispatch
 
 id_argument = click.argument("dispatch_id", type=int, metavar="ID")
@@ -169,6 +169,8 @@ async def _state(parts: Parts, dispatch_id: int) -> dict[str, Any]:
 
 
 async def _wait(parts: Parts, dispatch_id: int, most_seconds: float) -> dict[str, Any]:
+    from bdnews_dispatch.service import working_here  # noqa: PLC0415  # with all its channels: only `wait` needs it
+
     began = time.monotonic()
     unmoved_since, last = began, None
     async with working_here(parts) as work_here:

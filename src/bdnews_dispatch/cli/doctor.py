@@ -12,8 +12,9 @@ from sqlalchemy import text
 from bdnews_dispatch.cli.session import emit, json_option
 from bdnews_dispatch.db.migrate import current_revision, newest_revision
 from bdnews_dispatch.errors import BdnewsError, ChannelError
+from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.service import Parts, open_channels, open_parts
+from bdnews_dispatch.service import open_channels
 from bdnews_dispatch.settings import Settings, load_settings
 
 #: A dispatch of a million writes some 600 MB to the ledger.

@@ -2,40 +2,48 @@
 
 import os
 import sys
+from importlib import import_module
 
 import click
 
 from bdnews_dispatch import __version__
-from bdnews_dispatch.cli.bulletins import bulletins
-from bdnews_dispatch.cli.demo import demo
-from bdnews_dispatch.cli.dispatches import dispatch
-from bdnews_dispatch.cli.doctor import doctor
-from bdnews_dispatch.cli.issues import issues
-from bdnews_dispatch.cli.roles import sandbox, scheduler, serve, web, worker
-from bdnews_dispatch.cli.subscribers import subscribers
 from bdnews_dispatch.errors import BdnewsError, IssueError
 
+#: Command → the module that holds it. A command's libraries are loaded when it is called: with all of them, even
+#: `bdnews --help` would take seconds.
+_COMMANDS = {
+    "issues": "issues",
+    "subscribers": "subscribers",
+    "bulletins": "bulletins",
+    "dispatch": "dispatches",
+    "serve": "roles",
+    "web": "roles",
+    "worker": "roles",
+    "scheduler": "roles",
+    "sandbox": "roles",
+    "demo": "demo",
+    "doctor": "doctor",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Root(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"bdnews_dispatch.cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101  # the table above
+        return command
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bdnews")
 def root() -> None:
     """大数据发展动态的订阅与分发：一期内容进来，每位订阅者收到自己所选栏目的摘要。"""
-
-
-for command in (
-    issues,
-    subscribers,
-    bulletins,
-    dispatch,
-    serve,
-    web,
-    worker,
-    scheduler,
-    sandbox,
-    demo,
-    doctor,
-):
-    root.add_command(command)
 
 
 def main() -> None:

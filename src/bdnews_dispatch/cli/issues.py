@@ -24,7 +24,7 @@ from bdnews_dispatch.issues.publications import Publications, load_publications
 from bdnews_dispatch.issues.publishing import find_issue, list_issues
 from bdnews_dispatch.issues.publishing import publish as publish_issue
 from bdnews_dispatch.issues.publishing import withdraw as withdraw_issue
-from bdnews_dispatch.service import Parts
+from bdnews_dispatch.parts import Parts
 
 file_argument = click.argument("file", type=click.Path(path_type=Path))
 number_argument = click.argument("total_number", type=int)

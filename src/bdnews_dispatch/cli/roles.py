@@ -8,8 +8,9 @@ import click
 
 from bdnews_dispatch.cli.session import settings_and_logs
 from bdnews_dispatch.clock import system_clock
+from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.service import Parts, Role, open_sandbox
+from bdnews_dispatch.service import Role, open_sandbox
 from bdnews_dispatch.service import serve as serve_roles
 
 

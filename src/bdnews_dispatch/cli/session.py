@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bdnews_dispatch.service import Parts, open_parts
+from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.settings import Settings, load_settings
 from bdnews_dispatch.telemetry import set_up_logs
 

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from bdnews_dispatch.cli.bulletins import section_keys
 from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
 from bdnews_dispatch.errors import BdnewsError, ImportFileError
-from bdnews_dispatch.service import Parts
+from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.exporting import export_csv
 from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription

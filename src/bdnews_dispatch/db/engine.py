@@ -25,14 +25,14 @@ BUSY_TIMEOUT_MS = 30_000
 
 
 class _CoreSession(SyncSession):
-    execute = SqlalchemySession.execute  # type: ignore[assignment]  # see `_Session`
+    execute = SqlalchemySession.execute  # see `_Session`
 
 
 class _Session(AsyncSession):
     """SQLModel's session, whose `execute` is SQLAlchemy's own: Core statements go through it, without its warning."""
 
     sync_session_class = _CoreSession
-    execute = SqlalchemyAsyncSession.execute  # type: ignore[assignment]
+    execute = SqlalchemyAsyncSession.execute
 
 
 class Database:

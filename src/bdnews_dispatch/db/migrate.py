@@ -1,39 +1,49 @@
 """Bring a database to the schema of this version. Callers: service.py at start, `bdnews doctor`, tests."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from bdnews_dispatch.db.engine import Database
 
+if TYPE_CHECKING:
+    from alembic.config import Config
 
-def _config(connection: Connection | None = None) -> Config:
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415  # half a second to load; only a migration needs it
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
 
 
-def newest_revision() -> str | None:
-    """The revision that this version of the code wants."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def newest_revision() -> str:
+    """The revision that this version of the code wants: migrations are numbered, the last one is the newest."""
+    return max(file.name.partition("_")[0] for file in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
 async def current_revision(database: Database) -> str | None:
     """The revision that the database is at; None: it is empty."""
     async with database.engine.connect() as connection:
-        return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+            return None
+        return (
+            await connection.execute(text("SELECT version_num FROM alembic_version"))
+        ).scalar_one_or_none()
 
 
 async def upgrade(database: Database) -> None:
     """Run what is missing, in one transaction; two processes that start together don't run it twice."""
     if await current_revision(database) == newest_revision():
         return
+    from alembic import command  # noqa: PLC0415  # see `_config`
+
     engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
     async with engine.begin() as connection:
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
@@ -41,6 +51,8 @@ async def upgrade(database: Database) -> None:
 
 async def make_revision(database: Database, message: str) -> None:
     """Write the migration from the database's schema to the models'; for developers."""
+    from alembic import command  # noqa: PLC0415  # see `_config`
+
     async with database.engine.connect() as connection:
         await connection.run_sync(
             lambda sync: command.revision(

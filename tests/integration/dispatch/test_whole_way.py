@@ -300,7 +300,7 @@ async def test_one_poisoned_subscriber_fails_alone(station: Station) -> None:
 
         await session.exec(
             update(Subscriber)
-            .where(Subscriber.email_key == "reader5@readers.example")
+            .where(col(Subscriber.email_key) == "reader5@readers.example")
             .values(email=delivery_to)
         )
     dispatch_id = await station.start(await station.publish())
