@@ -89,8 +89,7 @@ class MastheadReader:
     def _take_label(self, label: str, value: str, line: CoverLine) -> None:
         if label in self._contact:
             if value:
-                known = self.found.contact.get(label)
-                self.found.contact[label] = value if known in {None, value} else f"{known} {value}"
+                self._add_contact(label, value)
             elif line.picture_after:
                 self.found.pictures.append(CoverLine(label, line.line))
             else:
@@ -100,12 +99,16 @@ class MastheadReader:
             self.found.roles.setdefault(label, {}).update(dict.fromkeys(split_names(value)))
             self._open_role = label
 
+    def _add_contact(self, label: str, value: str) -> None:
+        known = self.found.contact.get(label, "")
+        self.found.contact[label] = value if known in {"", value} else f"{known} {value}"
+
     def _take_continuation(self, line: CoverLine) -> bool:
         text = without_emphasis(line.text)
         if self._in_notice and not line.is_heading:
             self.found.notice.append(line.text)
         elif self._open_contact and not line.is_heading and len(text) <= _LONGEST_NAME_LINE:
-            self.found.contact[self._open_contact] = text
+            self._add_contact(self._open_contact, text)
             self._open_contact = None
         elif (
             self._open_role
