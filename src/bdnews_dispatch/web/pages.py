@@ -19,6 +19,7 @@ from bdnews_dispatch.digests.facts import heading_text, number_text
 from bdnews_dispatch.digests.inline import plain
 from bdnews_dispatch.digests.labels import date_text
 from bdnews_dispatch.digests.qr import qr_svg
+from bdnews_dispatch.digests.typography import typeset
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.web.language import asked_language, language_of, load_translations
@@ -126,7 +127,8 @@ def section_name(publication: Publication, key: str, name: str, language: str) -
 def facts(document: IssueDocument) -> Mapping[str, str]:
     """Masthead and contact lines, in the order of the page."""
     roles = {role: "、".join(names) for role, names in document.masthead.items()}
-    return {" ".join(role.split()): text for role, text in (roles | document.contact).items() if text}
+    lines = (roles | document.contact).items()
+    return {role if role.isascii() else "".join(role.split()): typeset(text) for role, text in lines if text}
 
 
 def _moment(at: datetime | None, language: str) -> str:

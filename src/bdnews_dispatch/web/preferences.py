@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.fields import FieldError, natural_channel
-from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
+from bdnews_dispatch.subscribers.models import Cadence, Channel, ChannelChoice, Subscriber, Subscription
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, DELIVERY_KEY, LINKS, PAGES, PUBLICATIONS
 from bdnews_dispatch.web.reader import Reader, reader_of
@@ -86,17 +86,11 @@ def _page(
     was: str,
     status: int = 200,
 ) -> web.Response:
-    person = reader.person
-    ways = [
-        way
-        for way in ChannelChoice
-        if all({"email": person.email, "wechat": person.openid}[channel] for channel in way.channels)
-    ]
     data: dict[str, Any] = {
         "publication": reader.publication,
         "address": reader.shown_address,
         "choices": choices,
-        "ways": [way.value for way in ways],
+        "ways": [way.value for way in _ways(reader.person)],
         "cadences": [cadence.value for cadence in Cadence],
         "subscribed": subscribed,
         "note": note,
@@ -173,10 +167,16 @@ def _choices_in(form: MultiDictProxy[str], person: Subscriber) -> Choices:
     return Choices(
         whole_issue="whole_issue" in form,
         sections=tuple(str(key)[:40] for key in form.getall("section", [])),
-        channel=ChannelChoice(channel) if channel in set(ChannelChoice) else _natural(person),
+        channel=next((way for way in _ways(person) if way == channel), _natural(person)),
         cadence=Cadence(cadence) if cadence in set(Cadence) else Cadence.ISSUE,
         no_tracking="no_tracking" in form,
     )
+
+
+def _ways(person: Subscriber) -> list[ChannelChoice]:
+    """Those by which this reader can be reached."""
+    there = {Channel.EMAIL: person.email is not None, Channel.WECHAT: person.openid is not None}
+    return [way for way in ChannelChoice if all(there[channel] for channel in way.channels)]
 
 
 def _natural(person: Subscriber) -> ChannelChoice:

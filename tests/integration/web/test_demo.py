@@ -1,0 +1,78 @@
+"""The page that the demo ends with: on this machine only, and up to date."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.integration.web.readers_site import Site, open_site, words
+from tests.making import HandClock
+
+from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.sandbox import Sandbox
+
+
+@pytest.fixture
+async def demo(database: Database, clock: HandClock, tmp_path: Path) -> AsyncIterator[Site]:
+    sandbox = Sandbox(
+        smtp_host="127.0.0.1",
+        smtp_port=0,
+        http_host="127.0.0.1",
+        http_port=0,
+        folder=tmp_path / "sandbox",
+        clock=clock,
+    )
+    async with sandbox, open_site(database, clock, tmp_path, sandbox=sandbox, demo=True) as site:
+        yield site
+
+
+async def test_the_page_shows_who_got_what_and_did_what(demo: Site) -> None:
+    assert "等待第一期" in await (await demo.get("/demo")).text()
+    sent = await demo.send(await demo.publish())
+    before = words(await (await demo.get("/demo")).text())
+    for expected in (
+        "第17期（总第112期）",
+        "林致远",
+        "国策要论、地方新政",
+        "已发出",
+        "policy-1的题目",
+        "接下来可以试试",
+    ):
+        assert expected in before, expected
+    await demo.get(f"{demo.links.click(sent[0].key)}/1")
+    await demo.post(demo.links.unsubscribe(sent[0].key), data={"confirm": "1"})
+    after = words(await (await demo.get("/demo")).text())
+    for expected in ("已打开", "点击 1 次", "由此退订", "已退订"):
+        assert expected in after, expected
+
+
+async def test_home_is_the_demo(demo: Site) -> None:
+    answer = await demo.get("/")
+    assert (answer.status, answer.headers["Location"]) == (302, "/demo")
+
+
+async def test_only_this_machine_may_look(demo: Site) -> None:
+    for host in ("evil.example", "rebound.example:8080"):
+        assert (await demo.get("/demo", headers={"Host": host})).status == 404
+        assert (await demo.get("/demo/news", headers={"Host": host})).status == 404
+
+
+async def test_there_is_no_such_page_without_a_demo(site: Site) -> None:
+    assert (await site.get("/demo")).status == 404
+
+
+async def test_news_come_when_something_changed(demo: Site) -> None:
+    sent = await demo.send(await demo.publish())
+    answer = await demo.get("/demo/news")
+    assert answer.content_type == "text/event-stream"
+
+    async def told() -> str:
+        while not (line := (await answer.content.readline()).decode()).startswith("data:"):
+            pass
+        return line
+
+    async with asyncio.timeout(20):
+        first = await told()
+        await demo.get(demo.links.pixel(sent[0].key))
+        assert await told() != first
+    answer.close()
