@@ -41,8 +41,8 @@ _SAMPLE = 20_000
 #: Beyond this share of control characters it is no text.
 _MAX_CONTROL_SHARE = 0.02
 _MAX_DAMAGED_SHARE = 0.01
-#: An issue has some thousand lines; so many take seconds to parse, more are no issue.
-MAX_LINES = 200_000
+#: An issue has some thousand lines. So many hostile ones take 4 s and 150 MB to parse; more are no issue.
+MAX_LINES = 100_000
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
