@@ -204,10 +204,11 @@ async def change_interest(
         raise FieldError("sections", "sections.none", "请至少选一个栏目，或选整期")
     now_row = await current(session, subscriber_id, publication.key)
     wish = (whole_issue, wanted, channel, cadence)
+    now = clock()  # asked once: the row that ends and the one that begins share the moment
     if now_row is not None:
         if wish == (now_row.whole_issue, now_row.sections, now_row.channel, now_row.cadence):
             return False
-        now_row.ended_at = clock()
+        now_row.ended_at = now
         now_row.end_reason = CHANGED
         session.add(now_row)
         await session.flush()  # the row that ends goes first: one current row a person
@@ -221,7 +222,7 @@ async def change_interest(
             cadence=cadence,
             origin=origin,
             evidence=evidence[:_LONGEST_EVIDENCE],
-            began_at=clock(),
+            began_at=now,
         )
     )
     await session.flush()

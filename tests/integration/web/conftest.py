@@ -4,11 +4,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.web.readers_site import Site, open_site
+from tests.integration.web.readers_site import RunningClock, Site, open_site
 from tests.making import HandClock
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Delivery
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return RunningClock()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The web application with an issue that has been sent, for tests of pages and of what comes back."""
 
+import datetime as dt
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -38,6 +39,14 @@ PEOPLE = (
     "lin.zhiyuan@readers.example,林致远,,policy|local,email,issue\n"
     "he.jing@readers.example,何静,oReaderHeJing0000000000001,industry,both,issue\n"
 ).encode()
+
+
+class RunningClock(HandClock):
+    """Never says the same twice, as a real one."""
+
+    def __call__(self) -> dt.datetime:
+        self.move(microseconds=1)
+        return self.now
 
 
 @dataclass
