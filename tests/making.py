@@ -169,7 +169,7 @@ class Station:
                     shown = {"state": "not started"}
                 if shown["state"] in (states or ("finished",)):
                     return shown
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
     async def show(self, dispatch_id: int) -> dict[str, Any]:
         async with self.parts.database.read() as session:

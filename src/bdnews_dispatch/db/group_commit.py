@@ -6,37 +6,38 @@ that rows are locked in one order, so two commits can't deadlock.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, Self, TypeVar
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
-from bdnews_dispatch.db.engine import Database
-
+Transaction = TypeVar("Transaction")
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
-class GroupCommit(Generic[Request, Result]):
+class GroupCommit(Generic[Transaction, Request, Result]):
     """Takes requests one at a time, applies them in groups, answers each when its group is on the disk.
 
-    Used as `async with GroupCommit(database, apply) as commits: result = await commits.submit(request)`.
+    Used as `async with GroupCommit(database.write_rows, apply) as commits: result = await commits.submit(request)`.
     """
 
     def __init__(
         self,
-        database: Database,
-        apply: Callable[[AsyncSession, Sequence[Request]], Awaitable[Sequence[Result]]],
+        begin: Callable[[], AbstractAsyncContextManager[Transaction]],
+        apply: Callable[[Transaction, Sequence[Request]], Awaitable[Sequence[Result]]],
         *,
         most: int = 500,
     ) -> None:
-        """Args: apply: writes a group in the given session; gives one result for each request, in their order."""
-        self._database = database
+        """Args:
+        begin: opens a writing transaction: `database.write` or `database.write_rows`.
+        apply: writes a group through it; gives one result for each request, in their order.
+        """
+        self._begin = begin
         self._apply = apply
         self._most = most
         self._waiting: asyncio.Queue[tuple[Request, asyncio.Future[Result]]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "GroupCommit[Request, Result]":
+    async def __aenter__(self) -> Self:
         self._writer = asyncio.create_task(self._write_groups(), name="group-commit")
         return self
 
@@ -58,8 +59,8 @@ class GroupCommit(Generic[Request, Result]):
             while len(group) < self._most and not self._waiting.empty():
                 group.append(self._waiting.get_nowait())
             try:
-                async with self._database.write() as session:
-                    results = await self._apply(session, [request for request, _ in group])
+                async with self._begin() as transaction:
+                    results = await self._apply(transaction, [request for request, _ in group])
             except Exception as error:  # noqa: BLE001  # handed to everyone who asked
                 for _, future in group:
                     if not future.done():

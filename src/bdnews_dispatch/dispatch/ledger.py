@@ -7,15 +7,29 @@ through group commits. Callers: the worker, and the reconciler for what a dead w
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.types import UtcDateTime, metadata
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.retry import next_try
 from bdnews_dispatch.dispatch.states import CLAIMABLE, DeliveryState, DispatchState
@@ -102,40 +116,50 @@ class Ledger:
         ]
         return sorted(claims, key=lambda claim: claim.delivery_id)
 
-    async def apply_gates(self, session: AsyncSession, claims: Sequence[Claim]) -> list[bool]:
+    async def apply_gates(self, connection: AsyncConnection, claims: Sequence[Claim]) -> list[bool]:
         """For GroupCommit: claimed → in_flight where the claim still holds and the reader still wants it."""
         now = self._clock()
-        statement = (
-            update(Delivery)
-            .where(_held(claims), col(Delivery.state) == DeliveryState.CLAIMED)
-            .where(col(Delivery.worker) == self.worker, _still_wanted())
-            .values(state=DeliveryState.IN_FLIGHT, lease_until=now + self._lease, updated_at=now)
-            .returning(col(Delivery.id))
+        held = [(claim.delivery_id, claim.epoch) for claim in claims]
+        rows = await connection.execute(
+            _GATE, {"held": held, "held_by": self.worker, "now": now, "lease": now + self._lease}
         )
-        passed = set((await session.execute(statement)).scalars())
+        passed = set(rows.scalars())
         return [claim.delivery_id in passed for claim in claims]
 
-    async def apply_results(
-        self, session: AsyncSession, results: Sequence[Result]
-    ) -> list[DeliveryState | None]:
-        """For GroupCommit: store what came of each claim.
-
-        Returns:
-            The new states; None where the claim no longer held (another worker owns the delivery now).
-        """
-        states = []
-        attempts = []
+    async def apply_results(self, connection: AsyncConnection, results: Sequence[Result]) -> list[None]:
+        """For GroupCommit: store what came of each claim; of one that no longer holds, only the attempt."""
+        now = self._clock()
+        told, given_back, attempts = [], [], []
         for result in sorted(results, key=lambda result: result.claim.delivery_id):
             state, due_at, counted = self._after(result)
-            states.append((result, await self._move(session, result, state, due_at, counted=counted)))
+            row = {
+                "delivery": result.claim.delivery_id,
+                "held_epoch": result.claim.epoch,
+                "held_by": self.worker,
+                "because": _reason(result.outcome, state),
+                "due": due_at,
+                "now": now,
+            }
+            if state is None:
+                given_back.append(row)
+            else:
+                sent = state is DeliveryState.SENT
+                row |= {
+                    "then": state,
+                    "tries": result.claim.attempts + 1,
+                    "first_try": result.claim.first_tried_at or now,
+                    "sent": now if sent else None,
+                    "went_by": result.outcome.mode if sent else "",
+                }
+                told.append(row)
             if counted:
                 attempts.append(self._attempt(result))
             if result.outcome.remedy is Remedy.SUPPRESS:
-                await self._suppress(session, result)
-        if attempts:
-            await session.execute(insert(Attempt), attempts)
-        by_id = {result.claim.delivery_id: state for result, state in states}
-        return [by_id[result.claim.delivery_id] for result in results]
+                await self._suppress(connection, result)
+        for statement, rows in ((_RESULT, told), (_GIVE_BACK, given_back), (_ATTEMPT, attempts)):
+            if rows:
+                await connection.execute(statement, rows)
+        return [None] * len(results)
 
     def _after(self, result: Result) -> tuple[DeliveryState | None, datetime | None, bool]:
         """The state that follows (None: back to where it may be claimed), when it is due, and whether it was a try."""
@@ -171,42 +195,6 @@ class Ledger:
             "assume_sent": DeliveryState.SENT,
         }[self._settings.uncertain]
 
-    async def _move(
-        self,
-        session: AsyncSession,
-        result: Result,
-        state: DeliveryState | None,
-        due_at: datetime | None,
-        *,
-        counted: bool,
-    ) -> DeliveryState | None:
-        now = self._clock()
-        outcome = result.outcome
-        values: dict[str, object] = {
-            "state": state if state is not None else _given_back(),
-            "reason": _reason(outcome, state),
-            "worker": None,
-            "lease_until": None,
-            "updated_at": now,
-        }
-        if due_at is not None:
-            values["due_at"] = due_at
-        if counted:
-            values |= {
-                "attempts": result.claim.attempts + 1,
-                "first_tried_at": result.claim.first_tried_at or now,
-            }
-        if state is DeliveryState.SENT:
-            values |= {"sent_at": now, "mode": outcome.mode}
-        statement = (
-            update(Delivery)
-            .where(_held([result.claim]), col(Delivery.worker) == self.worker)
-            .where(col(Delivery.state).in_((DeliveryState.CLAIMED, DeliveryState.IN_FLIGHT)))
-            .values(**values)
-            .returning(col(Delivery.state))
-        )
-        return (await session.execute(statement)).scalar_one_or_none()
-
     def _attempt(self, result: Result) -> dict[str, object]:
         outcome = result.outcome
         return {
@@ -219,16 +207,17 @@ class Ledger:
             "reference": outcome.reference[:100],
         }
 
-    async def _suppress(self, session: AsyncSession, result: Result) -> None:
-        target = result.target.casefold() if result.claim.channel is Channel.EMAIL else result.target
+    async def _suppress(self, connection: AsyncConnection, result: Result) -> None:
+        channel = result.claim.channel
+        target = result.target.casefold() if channel is Channel.EMAIL else result.target
         known = select(col(Suppression.id)).where(
-            col(Suppression.channel) == result.claim.channel, col(Suppression.target) == target
+            col(Suppression.channel) == channel, col(Suppression.target) == target
         )
-        if (await session.execute(known)).first() is None:
-            reason = f"{result.outcome.mode or result.claim.channel}:{result.outcome.code}"[:100]
-            session.add(
-                Suppression(
-                    channel=result.claim.channel, target=target, reason=reason, created_at=self._clock()
+        if (await connection.execute(known)).first() is None:
+            reason = f"{result.outcome.mode or channel}:{result.outcome.code}"[:100]
+            await connection.execute(
+                insert(Suppression).values(
+                    channel=channel, target=target, reason=reason, created_at=self._clock()
                 )
             )
 
@@ -315,3 +304,42 @@ def _reason(outcome: Outcome, state: DeliveryState | None) -> str:
         return reason
     limit = "retry_limit:" if outcome.kind is OutcomeKind.DEFERRED and state is DeliveryState.FAILED else ""
     return f"{limit}{outcome.code}"[:100]
+
+
+# The hot path's statements, built once: building and caching one for each group would cost more than running it.
+_table: Any = metadata.tables["delivery"]
+
+_GATE = (
+    update(_table)
+    .where(tuple_(_table.c.id, _table.c.epoch).in_(bindparam("held", expanding=True)))
+    .where(_table.c.state == DeliveryState.CLAIMED, _table.c.worker == bindparam("held_by"), _still_wanted())
+    .values(state=DeliveryState.IN_FLIGHT, lease_until=bindparam("lease"), updated_at=bindparam("now"))
+    .returning(_table.c.id)
+)
+_THIS_CLAIM = and_(
+    _table.c.id == bindparam("delivery"),
+    _table.c.epoch == bindparam("held_epoch"),
+    _table.c.worker == bindparam("held_by"),
+    or_(*(_table.c.state == state for state in (DeliveryState.CLAIMED, DeliveryState.IN_FLIGHT))),
+)
+_FREE: dict[str, Any] = {
+    "reason": bindparam("because"),
+    "worker": None,
+    "lease_until": None,
+    "updated_at": bindparam("now"),
+    "due_at": func.coalesce(bindparam("due", type_=UtcDateTime), _table.c.due_at),
+}
+_RESULT = (
+    update(_table)
+    .where(_THIS_CLAIM)
+    .values(
+        state=bindparam("then"),
+        attempts=bindparam("tries"),
+        first_tried_at=bindparam("first_try"),
+        sent_at=bindparam("sent"),
+        mode=bindparam("went_by"),
+        **_FREE,
+    )
+)
+_GIVE_BACK = update(_table).where(_THIS_CLAIM).values(state=_given_back(), **_FREE)
+_ATTEMPT = insert(Attempt)

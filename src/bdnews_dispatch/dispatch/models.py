@@ -75,7 +75,7 @@ class Delivery(SQLModel, table=True):
         key: random, in links and mail ids; says nothing about anybody.
         sections: what this digest holds, as a sorted list of section keys.
         reason: why it was skipped, failed, cancelled or deferred: a dotted name.
-        worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old one can't pass the gate.
+        worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old one fails at the gate.
         mode: how it went out (`smtp`, `custom`, `template`).
     """
 

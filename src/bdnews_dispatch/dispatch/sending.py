@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bdnews_dispatch.channels.email import EmailChannel
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
@@ -26,7 +27,6 @@ from bdnews_dispatch.dispatch.control import note, pause
 from bdnews_dispatch.dispatch.ledger import Claim, Ledger, Result
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.reach import Reach
-from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
@@ -86,8 +86,12 @@ class Sender:
         self._ledger = ledger
         self._channels = channels
         self._composers: OrderedDict[int, Composer] = OrderedDict()
-        self._gates: GroupCommit[Claim, bool] = GroupCommit(database, ledger.apply_gates)
-        self._results: GroupCommit[Result, DeliveryState | None] = GroupCommit(database, ledger.apply_results)
+        self._gates: GroupCommit[AsyncConnection, Claim, bool] = GroupCommit(
+            database.write_rows, ledger.apply_gates
+        )
+        self._results: GroupCommit[AsyncConnection, Result, None] = GroupCommit(
+            database.write_rows, ledger.apply_results
+        )
         self._breakers = {channel: Breaker(clock, settings.delivery.breaker_after) for channel in Channel}
         #: One more message than there are connections is composed while the others are on the wire.
         self._at_once = asyncio.Semaphore(settings.email.connections + 1)

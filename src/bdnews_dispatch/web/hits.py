@@ -5,7 +5,6 @@ In: what a request touched. Out: rows of `Hit`, events. Callers: the handlers of
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 from aiohttp import web
@@ -17,21 +16,12 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.group_commit import GroupCommit
 from bdnews_dispatch.tracking.machines import machine_of_request
 from bdnews_dispatch.tracking.models import HitKind
-from bdnews_dispatch.tracking.recording import record_hit
+from bdnews_dispatch.tracking.recording import Touch, record_hits
 
 logger = logging.getLogger(__name__)
 
 #: More of a User-Agent is not looked at.
 _LONGEST_AGENT = 400
-
-
-@dataclass(frozen=True, slots=True)
-class _Touch:
-    key: str
-    kind: HitKind
-    link: int | None
-    user_agent: str
-    machine: str
 
 
 class HitRecorder:
@@ -40,7 +30,7 @@ class HitRecorder:
     def __init__(self, database: Database, clock: Clock, wake: Callable[[], None]) -> None:
         self._clock = clock
         self._wake = wake
-        self._commits: GroupCommit[_Touch, bool] = GroupCommit(database, self._apply)
+        self._commits: GroupCommit[AsyncSession, Touch, bool] = GroupCommit(database.write, self._apply)
 
     async def __aenter__(self) -> Self:
         await self._commits.__aenter__()
@@ -60,7 +50,7 @@ class HitRecorder:
         machine = machine_of_request(request.method, request.headers)
         user_agent = request.headers.get("User-Agent", "")[:_LONGEST_AGENT]
         try:
-            known = await self._commits.submit(_Touch(delivery_key, kind, link, user_agent, machine))
+            known = await self._commits.submit(Touch(delivery_key, kind, link, user_agent, machine))
         except SQLAlchemyError as error:
             logger.warning("hit.not_recorded", extra={"kind": kind, "error": type(error).__name__})
             return False
@@ -68,17 +58,5 @@ class HitRecorder:
             self._wake()
         return known
 
-    async def _apply(self, session: AsyncSession, touches: Sequence[_Touch]) -> list[bool]:
-        return [
-            await record_hit(
-                session,
-                self._clock,
-                touch.key,
-                touch.kind,
-                link=touch.link,
-                user_agent=touch.user_agent,
-                machine=touch.machine,
-            )
-            is not None
-            for touch in touches
-        ]
+    async def _apply(self, session: AsyncSession, touches: Sequence[Touch]) -> list[bool]:
+        return await record_hits(session, self._clock, touches)

@@ -2,13 +2,15 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import select
 
 from bdnews_dispatch.db.engine import Database
@@ -24,7 +26,7 @@ NOW = dt.datetime(2026, 11, 23, 9, tzinfo=dt.timezone(dt.timedelta(hours=8)))
 
 
 @pytest.fixture
-async def database(tmp_path: Path):  # type: ignore[no-untyped-def]
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/deep/er/test.db")
     await upgrade(database)
     yield database
@@ -106,15 +108,16 @@ def test_a_database_that_can_not_be_used_is_refused(url: str) -> None:
 async def test_group_commits_answer_each_and_hold_together(database: Database) -> None:
     groups: list[int] = []
 
-    async def apply(session, requests):  # type: ignore[no-untyped-def]
+    async def apply(connection: AsyncConnection, requests: Sequence[str]) -> list[str]:
         groups.append(len(requests))
         if "bad" in requests:
             raise ValueError("bad")
-        for key in requests:
-            session.add(Event(name="x", key=key, created_at=NOW))
+        await connection.execute(
+            insert(Event), [{"name": "x", "key": key, "payload": {}, "created_at": NOW} for key in requests]
+        )
         return [key.upper() for key in requests]
 
-    async with GroupCommit[str, str](database, apply) as commits:
+    async with GroupCommit[AsyncConnection, str, str](database.write_rows, apply) as commits:
         answers = await asyncio.gather(*(commits.submit(f"k{n}") for n in range(50)))
         assert answers == [f"K{n}" for n in range(50)]
         with pytest.raises(ValueError, match="bad"):

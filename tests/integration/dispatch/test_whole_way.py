@@ -159,9 +159,8 @@ async def test_a_lost_answer_behind_the_dot_is_uncertain_and_never_sent_twice(st
     dispatch_id = await station.start(await station.publish())
     async with station.worker():
         async with asyncio.timeout(30):
-            while (shown := await station.show(dispatch_id))["counts"]["sent"] < 8:
+            while (shown := await station.show(dispatch_id))["counts"]["uncertain"] < 2:
                 await asyncio.sleep(0.02)
-        assert shown["counts"]["uncertain"] == 2
         assert shown["state"] == "sending"
         async with station.parts.database.write() as session:
             assert await control.settle(session, station.parts.clock, dispatch_id, "sent") == 2
