@@ -1,6 +1,6 @@
 """Chinese first, English second: which one a request gets, and the words.
 
-In: `?lang=`, Accept-Language, locale/*.po. Out: "zh" or "en", translations. Callers: pages. The Chinese text is the
+In: `?lang=`, locale/*.po. Out: "zh" or "en", translations. Callers: pages. The Chinese text is the
 message's id; the .po is read and compiled at the start, so no compiled file can be older than its source.
 """
 
@@ -34,26 +34,10 @@ def load_translations() -> Mapping[str, gettext.NullTranslations]:
     return found
 
 
-def asked_language(request: web.Request) -> str:
-    """The language that the address names, or ""."""
-    named = request.query.get("lang", "").lower()
-    return named if named in LANGUAGES else ""
-
-
 def language_of(request: web.Request) -> str:
-    """The address's, else the browser's first that we have, else Chinese."""
-    return asked_language(request) or _accepted(request.headers.get("Accept-Language", "")) or "zh"
+    """The one that the address names, else Chinese.
 
-
-def _accepted(header: str) -> str:
-    weighed = []
-    for place, part in enumerate(header[:500].split(",")):
-        tag, _, parameter = part.partition(";")
-        try:
-            weight = float(parameter.strip().removeprefix("q=") or 1)
-        except ValueError:
-            weight = 0.0
-        language = tag.strip().lower().partition("-")[0]
-        if language in LANGUAGES and weight > 0:
-            weighed.append((-weight, place, language))
-    return min(weighed)[2] if weighed else ""
+    Not the browser's: many readers in China have an English one, and the bulletin that they read is Chinese.
+    """
+    named = request.query.get("lang", "").lower()
+    return named if named in LANGUAGES else "zh"

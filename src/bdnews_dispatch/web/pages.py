@@ -22,7 +22,7 @@ from bdnews_dispatch.digests.qr import qr_svg
 from bdnews_dispatch.digests.typography import typeset
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.web.language import asked_language, language_of, load_translations
+from bdnews_dispatch.web.language import language_of, load_translations
 
 _HERE = Path(__file__).parent
 ASSETS = _HERE / "assets"
@@ -94,18 +94,17 @@ class Pages:
             language: instead of the request's.
             data: for the template.
         """
-        asked = asked_language(request)
         text = (
             self._environments[language or language_of(request)]
             .get_template(template)
             .render(
                 path=request.rel_url.path,
-                suffix=f"?lang={asked}" if asked else "",
+                suffix="" if language_of(request) == "zh" else f"?lang={language_of(request)}",
                 demo=False,
                 **data,
             )
         )
-        headers = {"Cache-Control": cache, "Vary": "Accept-Language"}
+        headers = {"Cache-Control": cache}
         return web.Response(
             text=text, content_type="text/html", charset="utf-8", status=status, headers=headers
         )
