@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.making import SETS, readers
 
 from bdnews_dispatch.shipped import shipped
-from tests.making import SETS, readers
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Machine

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.making import DSJ, START, open_station, readers
+
 from bdnews_dispatch.digests.composition import IssueEdition, compose
 from bdnews_dispatch.digests.message import Headers, Slots
 from bdnews_dispatch.digests.rendering import render_digest
 from bdnews_dispatch.issues.parsing import parse_issue
 from bdnews_dispatch.links import Links, Signer, SigningKey, random_key
 from bdnews_dispatch.shipped import shipped
-from tests.making import DSJ, START, open_station, readers
 
 SAMPLE = (shipped("config") / "samples" / "dsj-sample.md").read_bytes()
 
@@ -39,7 +40,9 @@ def composing() -> dict[str, Any]:
     document = parse_issue(SAMPLE, DSJ)
     links = Links("https://news.example.cn", Signer([SigningKey("a", b"x" * 32)]))
     edition = IssueEdition(issue_id=1, document=document, url=links.issue("dsj", 112))
-    headers = Headers("大数据发展动态", "digest@news.example.cn", "dsj.news.example.cn", "1:dsj:issue:news", START)
+    headers = Headers(
+        "大数据发展动态", "digest@news.example.cn", "dsj.news.example.cn", "1:dsj:issue:news", START
+    )
 
     def render() -> Any:
         digest = compose(DSJ, [edition], frozenset(DSJ.section_keys), article_url=lambda e, n: f"{e.url}/{n}")

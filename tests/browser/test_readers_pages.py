@@ -108,13 +108,13 @@ async def test_unsubscribing_without_scripts_on_a_phone(
     assert await sections(site) == ["policy", "local"]
 
 
-@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("language", ["zh", "en"])
 async def test_no_page_scrolls_sideways_on_a_phone(
-    browser: Browser, site: Site, sent: Sequence[Delivery], locale: str
+    browser: Browser, site: Site, sent: Sequence[Delivery], language: str
 ) -> None:
-    page = await (await context(browser, locale=locale)).new_page()
+    page = await (await context(browser)).new_page()
     for name, address in addresses(site, sent).items():
-        await page.goto(address)
+        await page.goto(f"{address}?lang={language}")
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name
 
 

@@ -48,7 +48,9 @@ def test_an_unknown_key_names_the_nearest(variable: str, nearest: str) -> None:
     assert nearest in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "[email", 'web = "8080"', "[web]\nprot = 1", "[web]\nport = 'x'", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[email", 'web = "8080"', "[web]\nprot = 1", "[web]\nport = 'x'", "\x00"]
+)
 def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "broken.toml"
     file.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, func, update
 from sqlmodel import col, select
+from tests.making import SETS, Station, document, open_station, part, read_mail, readers
 
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch, DispatchLink
@@ -18,7 +19,6 @@ from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.sandbox import MailFault
 from bdnews_dispatch.subscribers.models import Suppression
 from bdnews_dispatch.subscribers.people import unsubscribe
-from tests.making import SETS, Station, document, open_station, part, read_mail, readers
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Files come in: taken when they stand still, never lost, never twice; and what was missed is caught up."""
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func
 from sqlmodel import select
+from tests.making import HandClock, document, test_settings
 
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.errors import IssueError, StateError
@@ -15,13 +17,12 @@ from bdnews_dispatch.issues.models import Issue, IssueRevision, IssueState
 from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.issues.publishing import find_issue, publish, withdraw
 from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.service import folder_of
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.models import Cadence
-from tests.making import HandClock, document, test_settings
 
 SAMPLE = shipped("config") / "samples" / "dsj-sample.md"
 
@@ -32,7 +33,7 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-async def parts(tmp_path: Path, clock: HandClock):  # type: ignore[no-untyped-def]
+async def parts(tmp_path: Path, clock: HandClock) -> AsyncIterator[Parts]:
     async with open_parts(test_settings(tmp_path), clock) as parts:
         yield parts
 

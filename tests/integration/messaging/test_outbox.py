@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from tests.making import HandClock
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.migrate import upgrade
@@ -14,7 +15,6 @@ from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import Outbox, has_waiting, record
 from bdnews_dispatch.messaging.queue import Job, JobKind, MemoryQueue
 from bdnews_dispatch.subscribers.models import MailingList
-from tests.making import HandClock
 
 
 @pytest.fixture

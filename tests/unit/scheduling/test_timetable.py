@@ -1,6 +1,7 @@
 """The timetable: weekly and monthly moments in Beijing time, each exactly once, periods without gap or overlap."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -41,11 +42,15 @@ def test_the_thirty_first_is_the_last_day_where_there_is_none() -> None:
     assert due == ["01-31", "02-28", "03-31", "04-30"]
 
 
-@given(MOMENTS, st.integers(1, 200), st.sampled_from([(Cadence.WEEKLY, 0), (Cadence.WEEKLY, 6), (Cadence.MONTHLY, 31)]))
+@given(
+    MOMENTS,
+    st.integers(1, 200),
+    st.sampled_from([(Cadence.WEEKLY, 0), (Cadence.WEEKLY, 6), (Cadence.MONTHLY, 31)]),
+)
 def test_periods_join_without_gap_or_overlap(start: datetime, days: int, which: tuple[Cadence, int]) -> None:
     timetable = entry(*which)
     runs = list(timetable.due_between(start, start + timedelta(days=days)))
-    for (due, _), (later, since) in zip(runs, runs[1:], strict=False):
+    for (due, _), (later, since) in pairwise(runs):
         assert since == due < later
 
 
