@@ -110,15 +110,16 @@ class Composer:
     def _slots(self, claim: Claim, person: Person, address: str) -> Slots:
         links, key, domain = self._links, claim.key, self._settings.bounce_domain
         unsubscribe = links.unsubscribe(key)
+        language = "" if person.language == "zh" else f"?lang={person.language}"
         return Slots(
             recipient_name=person.name,
             recipient_address=address,
             message_id=f"{key}.{claim.dispatch_id}@{domain}",
             click_url=links.click(key),
             pixel_url="" if person.no_tracking else links.pixel(key),
-            web_url=links.web_copy(key),
-            preferences_url=links.preferences(key),
-            unsubscribe_url=unsubscribe,
+            web_url=links.web_copy(key) + language,
+            preferences_url=links.preferences(key) + language,
+            unsubscribe_url=unsubscribe + language,
             one_click_url=unsubscribe,
             unsubscribe_mailto=self._settings.email.unsubscribe_mailbox or f"unsubscribe+{key}@{domain}",
             delivery_reference=key,

@@ -176,7 +176,7 @@ def test_a_bulletin_is_dated_as_a_reader_in_china_sees_it() -> None:
     digest = bulletin()
     assert digest.bulletin is not None
     assert digest.heading == "2022年11月11日"
-    assert digest.subject == "水价听证会改期（《水务动态》通报）"
+    assert digest.subject == "水价听证会改期（《水务动态》快讯）"
     assert bulletin(urgent=True).subject == "【紧急】水价听证会改期"
 
 

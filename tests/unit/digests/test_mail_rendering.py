@@ -217,7 +217,7 @@ def test_a_bulletin_is_one_message_with_its_headline_first() -> None:
 
 
 def test_only_an_urgent_bulletin_is_red() -> None:
-    assert "紧急通报" in bulletin("改期。", urgent=True)[1]
+    assert "紧急快讯" in bulletin("改期。", urgent=True)[1]
     assert "#b3261e" in bulletin("改期。", urgent=True)[1].split("<body")[1]
     assert "#b3261e" not in bulletin("改期。")[1].split("<body")[1]
 
