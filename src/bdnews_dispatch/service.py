@@ -309,17 +309,21 @@ async def working_here(parts: Parts) -> AsyncIterator[Callable[[], bool]]:
 
 @asynccontextmanager
 async def _working(worker: Worker) -> AsyncIterator[None]:
-    """The worker in the background; at the end it claims nothing more and finishes what is on the wire."""
-    task = asyncio.create_task(worker.run(), name="worker")
-    try:
-        yield
-    finally:
-        worker.stop()
-        done, _ = await asyncio.wait({task}, timeout=DRAIN_SECONDS)
-        if not done:
-            logger.warning("worker.drain_timeout", extra={"seconds": DRAIN_SECONDS})
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=not done)
+    """The worker in the background; at the end it claims nothing more and finishes what is on the wire.
+
+    A worker that dies takes the process with it: a service manager starts it again, and nobody waits for mail that
+    nobody sends.
+    """
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(worker.run(), name="worker")
+        try:
+            yield
+        finally:
+            worker.stop()
+            done, _ = await asyncio.wait({task}, timeout=DRAIN_SECONDS)
+            if not done:
+                logger.warning("worker.drain_timeout", extra={"seconds": DRAIN_SECONDS})
+                task.cancel()
 
 
 async def serve(
