@@ -81,7 +81,6 @@ class EmailSettings(_Group):
     password: SecretStr
     from_name: str
     from_address: str
-    transactional_address: str
     bounce_domain: str
     unsubscribe_mailbox: str
     connections: int = Field(ge=1, le=1000)
