@@ -57,11 +57,12 @@ class Channels:
     wechat: WeChatChannel | None
     sandbox_wechat: WeChatChannel
 
-    def email_to(self, address: str) -> EmailChannel:
-        return self.email if self.reach.allows(address) else self.sandbox_email
-
-    def wechat_to(self, openid: str) -> WeChatChannel | None:
-        return self.wechat if self.reach.allows(openid) else self.sandbox_wechat
+    def to(self, channel: Channel, target: str) -> EmailChannel | WeChatChannel | None:
+        """The way to this address or openid; None where the channel is not configured."""
+        real = self.reach.allows(target)
+        if channel is Channel.EMAIL:
+            return self.email if real else self.sandbox_email
+        return self.wechat if real else self.sandbox_wechat
 
 
 class Sender:
@@ -173,30 +174,51 @@ class Sender:
     async def _attempt(
         self, claim: Claim, person: Person | None, composer: Composer, *, window_open: bool
     ) -> tuple[Outcome, str]:
+        target = _target(claim, person)
+        channel = self._channels.to(claim.channel, target)
+        if person is None or not target:
+            return Outcome(OutcomeKind.REFUSED, code="no_address"), target
+        if channel is None:
+            return Outcome(OutcomeKind.REFUSED, code="wechat.not_configured"), target
+
         async def gate() -> bool:
             return await self._gates.submit(claim)
 
         try:
-            if claim.channel is Channel.EMAIL and person is not None and person.email:
-                mail = composer.mail(claim, person)
-                return await self._channels.email_to(person.email).send(mail, gate), person.email
-            if claim.channel is Channel.WECHAT and person is not None and person.openid:
-                channel = self._channels.wechat_to(person.openid)
-                if channel is None:
-                    return Outcome(OutcomeKind.REFUSED, code="wechat.not_configured"), person.openid
-                outcome = await channel.send(composer.card(claim, person, window_open=window_open), gate)
-                if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
-                    async with self._database.write() as session:
-                        await take_from_window(session, self._clock, person.openid)
-                return outcome, person.openid
-        except (
-            ValueError
-        ) as error:  # a slot's value that can't stand in a mail: this one fails, the others go on
+            if isinstance(channel, EmailChannel):
+                return await channel.send(composer.mail(claim, person), gate), target
+            outcome = await channel.send(composer.card(claim, person, window_open=window_open), gate)
+        except ValueError as error:  # a value that can't stand in a mail: this one fails, the others go on
             logger.warning(
                 "delivery.content_invalid", extra={"delivery": claim.delivery_id, "error": str(error)}
             )
-            return Outcome(OutcomeKind.REFUSED, code="content.invalid", text=str(error)), ""
-        return Outcome(OutcomeKind.REFUSED, code="no_address"), ""
+            return Outcome(OutcomeKind.REFUSED, code="content.invalid", text=str(error)), target
+        except SQLAlchemyError as error:  # the gate could not be written (a full disk): nothing was sent
+            logger.warning(
+                "ledger.gate_failed", extra={"delivery": claim.delivery_id, "error": type(error).__name__}
+            )
+            return Outcome(
+                OutcomeKind.UNAVAILABLE, code="ledger.unavailable", text="数据库暂时无法写入。"
+            ), target
+        except (
+            Exception
+        ) as error:  # a template or a program is at fault: every message would fail, so a person looks
+            logger.exception("delivery.compose_failed", extra={"delivery": claim.delivery_id})
+            words = f"无法生成内容（{type(error).__name__}），详情见日志。"
+            return (
+                Outcome(OutcomeKind.UNAVAILABLE, "compose.failed", words, remedy=Remedy.STOP_CHANNEL),
+                target,
+            )
+        if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
+            await self._count_against_window(target)
+        return outcome, target
+
+    async def _count_against_window(self, openid: str) -> None:
+        try:
+            async with self._database.write() as session:
+                await take_from_window(session, self._clock, openid)
+        except SQLAlchemyError as error:  # the card is out; the platform keeps count as well
+            logger.warning("wechat.window_not_counted", extra={"error": type(error).__name__})
 
     async def _weigh(self, claim: Claim, outcome: Outcome) -> Outcome:
         """Let the breaker see the outcome; a channel that can't work is tried again later, with the reason in view."""
@@ -253,3 +275,10 @@ class Sender:
         while len(self._composers) > COMPOSERS_KEPT:
             self._composers.popitem(last=False)
         return self._composers[dispatch_id]
+
+
+def _target(claim: Claim, person: Person | None) -> str:
+    """The address or openid of the delivery; "" where there is none any more."""
+    if person is None:
+        return ""
+    return (person.email if claim.channel is Channel.EMAIL else person.openid) or ""

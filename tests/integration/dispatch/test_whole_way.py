@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, func, update
+from sqlalchemy import delete, func, text, update
 from sqlmodel import col, select
 from tests.making import SETS, Station, document, open_station, part, read_mail, readers
 
@@ -37,8 +37,8 @@ async def test_each_reader_gets_exactly_the_articles_of_their_sections(station: 
     assert len(mails) == 31
     for number in range(1, 32):
         message = mails[f"reader{number}@readers.example"]
-        for text in (part(message, "plain"), part(message, "html")):
-            found = set(re.findall(r"\b([a-z]+)-[12](?=[  ]?的题目)", text))
+        for shown_text in (part(message, "plain"), part(message, "html")):
+            found = set(re.findall(r"\b([a-z]+)-[12](?=[  ]?的题目)", shown_text))
             assert found == set(SETS[number % 31])
 
 
@@ -378,3 +378,47 @@ async def test_what_a_dead_worker_held_comes_back(station: Station) -> None:
                 await asyncio.sleep(0.02)
     assert shown["counts"]["uncertain"] == 2
     assert shown["counts"]["sent"] == 4
+
+
+async def test_content_that_can_not_be_made_pauses_and_keeps_everything(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a template is wrong")
+
+    await station.people(readers(5))
+    dispatch_id = await station.start(await station.publish())
+    with monkeypatch.context() as patch:
+        patch.setattr("bdnews_dispatch.dispatch.composing.render_digest", broken)
+        async with station.worker():
+            shown = await station.until(dispatch_id, "paused")
+            assert "RuntimeError" in shown["note"]
+    assert (await station.show(dispatch_id))["counts"]["planned"] == 5
+    async with station.parts.database.write() as session:
+        await control.resume(session, dispatch_id)
+    async with station.worker():
+        await station.until(dispatch_id)
+    assert len(set(station.received())) == 5
+
+
+async def test_a_full_disk_sends_nothing_and_goes_on_by_itself(station: Station) -> None:
+    await station.people(readers(6))
+    dispatch_id = await station.start(await station.publish())
+    async with station.parts.database.write() as session:
+        await session.execute(
+            text(
+                "CREATE TRIGGER full BEFORE UPDATE OF state ON delivery WHEN new.state = 'in_flight'"
+                " BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+            )
+        )
+    async with station.worker(delivery={"breaker_after": 2}):
+        async with asyncio.timeout(20):
+            while not (shown := await station.show(dispatch_id))["note"]:
+                await asyncio.sleep(0.02)
+        assert station.received() == []
+        async with station.parts.database.write() as session:
+            await session.execute(text("DROP TRIGGER full"))
+        shown = await station.until(dispatch_id)
+    assert shown["counts"]["sent"] == 6
+    assert shown["counts"]["uncertain"] == 0
+    assert len(set(station.received())) == 6
