@@ -13,6 +13,7 @@ from sqlalchemy import exists
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
@@ -57,11 +58,7 @@ class Outbox:
             How many became wholly handled.
         """
         async with self._database.read() as session:
-            waiting = (
-                await session.exec(
-                    select(Event).where(col(Event.handled_at).is_(None)).order_by(col(Event.id)).limit(limit)
-                )
-            ).all()
+            waiting = (await session.exec(_waiting(self._clock).limit(limit))).all()
         handled = 0
         for event in waiting:
             handled += await self._handle(event)
@@ -123,11 +120,14 @@ async def _handling(session: AsyncSession, event: Event, handler: str) -> EventH
 
 async def has_waiting(session: AsyncSession, clock: Clock) -> bool:
     """Is there an event that a handler could deal with now?"""
-    now = clock()
+    return (await session.exec(_waiting(clock).limit(1))).first() is not None
+
+
+def _waiting(clock: Clock) -> SelectOfScalar[Event]:
+    """Events not handled, oldest first; one that rests after a failure does not stand in the others' way."""
     resting = exists().where(
         col(EventHandling.event_id) == col(Event.id),
         col(EventHandling.done_at).is_(None),
-        col(EventHandling.retry_at) > now,
+        col(EventHandling.retry_at) > clock(),
     )
-    statement = select(Event.id).where(col(Event.handled_at).is_(None), ~resting).limit(1)
-    return (await session.exec(statement)).first() is not None
+    return select(Event).where(col(Event.handled_at).is_(None), ~resting).order_by(col(Event.id))
