@@ -10,14 +10,15 @@ setup: .venv/.installed
 
 # pip brings uv (by hash), uv brings the rest (by hash); the project itself is installed editable, without a network.
 .venv/.installed: pyproject.toml requirements/bootstrap.txt requirements/dev.txt
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@echo "Setting up .venv (half a minute the first time)" >&2
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup
-	$(BIN)/bdnews demo $(ARGS)
+	@$(BIN)/bdnews demo $(ARGS)
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)

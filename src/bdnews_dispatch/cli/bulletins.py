@@ -1,7 +1,7 @@
 """bdnews bulletins …"""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.parts import Parts
+
+#: A moment that is over by more than this is a slip of the pen, and would go out at once.
+LATE = timedelta(minutes=5)
 
 
 @click.group()
@@ -62,7 +65,7 @@ def send(
                 body=body,
                 urgent=urgent,
                 ad=ad,
-                audience=f"{keys}{sorted(lists)}{at or ''}",
+                audience=f"{sorted(keys)}{sorted(lists)}{when.astimezone(UTC).isoformat() if when else ''}",
             )
             started = await start_bulletin(
                 session, parts.clock, bulletin, sections=keys, lists=lists, at=when
@@ -75,14 +78,14 @@ def send(
             }
 
     result = with_parts(work)
-    emit(
-        result,
-        as_json=as_json,
-        text=lambda: (
-            f"快讯已{'排入发送' if result['new'] else '在发送之列，未重复'}：发送任务 {result['id']}，"
-            f"{result['due_at']}。用 bdnews dispatch show {result['id']} 查看。"
-        ),
-    )
+
+    def words() -> str:
+        if result["state"] == "cancelled":
+            return f"没有发送：同一则快讯（发送任务 {result['id']}）已被取消。仍要发送，请改动标题或正文后再执行。"
+        said = "已排入发送" if result["new"] else "已在发送之列，未重复"
+        return f"快讯{said}：发送任务 {result['id']}。用 bdnews dispatch show {result['id']} 查看。"
+
+    emit(result, as_json=as_json, text=words)
 
 
 def section_keys(publication: Publication, text: str) -> list[str]:
@@ -115,4 +118,8 @@ def moment(parts: Parts, text: str | None) -> datetime | None:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise BdnewsError(f"时间“{text}”读不懂", hint="应写成 2026-12-01T09:00 这样的形式。") from None
-    return when if when.tzinfo is not None else when.replace(tzinfo=parts.settings.service.timezone)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=parts.settings.service.timezone)
+    if when < parts.clock() - LATE:
+        raise BdnewsError(f"时间“{text}”已经过去", hint="请核对年份与日期；要立即发出，去掉 --at。")
+    return when

@@ -21,7 +21,7 @@ from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service import Role, listen, running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.importing import import_csv
@@ -45,7 +45,9 @@ def demo(*, once: bool) -> None:
 
 
 def _demo_settings(settings: Settings, *, once: bool) -> Settings:
-    folder = settings.service.data_folder / "demo"
+    if not once:
+        listen(settings.web.host, settings.web.port).close()  # a demo that runs there keeps its folder
+    folder = settings.service.data_folder / ("demo-once" if once else f"demo-{settings.web.port}")
     shutil.rmtree(folder, ignore_errors=True)
     changes: dict[str, dict[str, Any]] = {
         "service": {"data_folder": folder},

@@ -60,6 +60,9 @@ def _run(roles: Collection[Role]) -> None:
             click.echo(f"网页 {parts.settings.base_url}/")
         if Role.SCHEDULER in roles:
             click.echo(f"监视文件夹 {parts.settings.issues.folder}")
+        if stand_in is None and Role.WORKER in roles and not parts.reach.everybody:
+            box = parts.settings.sandbox
+            click.echo(f"不在发送范围内的都发往已在运行的沙箱，页面 http://{box.http_host}:{box.http_port}/")
         if stand_in is not None:
             click.echo(
                 f"delivery.allow = {parts.settings.delivery.allow!r}：其余的都发往沙箱，页面 {stand_in.http_url}/"

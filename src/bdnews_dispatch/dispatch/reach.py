@@ -1,9 +1,13 @@
 """Who may really be reached: until `delivery.allow` says otherwise, nobody; all else goes to the sandbox."""
 
+import difflib
+import re
 from dataclasses import dataclass
 
 from bdnews_dispatch.errors import SettingsError
 
+#: As the platform gives them: an o and more of the same alphabet.
+_OPENID = re.compile(r"o[A-Za-z0-9_-]{5,63}")
 _NOBODY = {"", "nobody", "none"}
 _EVERYBODY = {"everybody", "everyone", "all", "*"}
 
@@ -38,6 +42,14 @@ class Reach:
                 raise SettingsError(
                     f"设置 delivery.allow 中的“{entry}”不能与其他值并列",
                     hint="写 nobody、everybody，或以逗号分隔的地址、@域名、openid。",
+                )
+            if "@" not in entry and not _OPENID.fullmatch(entry):
+                nearest = difflib.get_close_matches(entry.lower(), ["nobody", "everybody"], n=1)
+                raise SettingsError(
+                    f"设置 delivery.allow 中的“{entry}”既不是地址、@域名，也不是 openid",
+                    hint=f"最接近的是 {nearest[0]}。"
+                    if nearest
+                    else "写 nobody、everybody，或以逗号分隔的地址。",
                 )
             if entry.startswith("@"):
                 domains.add(entry[1:].casefold())

@@ -71,6 +71,7 @@ class WatchedFolder:
         """
         async with self._one_at_a_time:
             settling = 0
+            self.prepare()  # somebody may have taken the folder away
             present = await asyncio.to_thread(self._candidates)
             self._seen = {path: self._seen[path] for path in present if path in self._seen}
             now_ns = int(self._clock().timestamp() * 1e9)

@@ -81,7 +81,9 @@ def test_everybody_is_everybody(text: str) -> None:
     assert Reach.read(text).allows("a@b.example")
 
 
-@pytest.mark.parametrize("text", ["nobody, a@b.example", "everybody,@x.example", "a b@c.example"])
+@pytest.mark.parametrize(
+    "text", ["nobody, a@b.example", "everybody,@x.example", "a b@c.example", "everbody", "nobdy"]
+)
 def test_what_contradicts_itself_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         Reach.read(text)
