@@ -7,6 +7,7 @@ BdnewsError                 anything a person should read: one sentence, what to
 ├── NotFoundError           no issue, dispatch, list … by that name
 ├── StateError              the transition that was asked for is not in the table
 ├── ChannelError            a channel can't be used at all: the relay is away, credentials are wrong
+├── StorageError            the database can't be written just now: the disk is full, or it is locked
 └── TokenError              a link's token is not ours, for another purpose, or over
 
 An expected refusal (suppressed, nothing of interest, duplicate) is no exception: it is a returned reason.
@@ -57,6 +58,10 @@ class StateError(BdnewsError):
 
 class ChannelError(BdnewsError):
     """A channel can't be used at all: the relay is away, credentials are wrong."""
+
+
+class StorageError(BdnewsError):
+    """The database can't be written just now; nothing of the transaction is in it."""
 
 
 class TokenError(BdnewsError):

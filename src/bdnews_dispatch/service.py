@@ -18,6 +18,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
+from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.dispatch.ledger import Ledger
@@ -142,6 +143,7 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             wechat=WeChatChannel(settings.wechat, session, clock=parts.clock)
             if settings.wechat.appid
             else None,
+            limits=Limits.load(),
             sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, clock=parts.clock),
         )
 

@@ -51,7 +51,7 @@ def composing() -> dict[str, Any]:
     variant = render()
 
     def slots() -> Slots:
-        key = random_key()
+        key = random_key(START)
         unsubscribe = links.unsubscribe(key)
         return Slots(
             recipient_name="林致远",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bdnews_dispatch.errors import SettingsError, TokenError
-from bdnews_dispatch.links import Purpose, Signer, SigningKey, kept_key, random_key, read_keys
+from bdnews_dispatch.links import Links, Purpose, Signer, SigningKey, kept_key, random_key, random_keys, read_keys
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 OLD = SigningKey("a1", b"x" * 32)
@@ -17,7 +17,7 @@ NEW = SigningKey("b2", b"y" * 32)
 
 def test_a_token_opens_its_own_purpose_only() -> None:
     signer = Signer([OLD])
-    key = random_key()
+    key = random_key(NOW)
     for purpose in Purpose:
         token = signer.token(purpose, key)
         assert signer.read(purpose, token, NOW) == key
@@ -41,6 +41,26 @@ def test_a_token_with_an_end_ends() -> None:
         signer.read(Purpose.PREFERENCES, token, NOW + timedelta(days=8))
 
 
+def test_all_of_a_deliverys_addresses_are_those_made_one_by_one() -> None:
+    links = Links("https://news.example.cn", Signer([NEW, OLD]))
+    key = random_key(NOW)
+    assert links.of_delivery(key) == (
+        links.pixel(key),
+        links.click(key),
+        links.web_copy(key),
+        links.preferences(key),
+        links.unsubscribe(key),
+        links.signer.verp(key),
+    )
+
+
+def test_keys_made_together_lie_together_and_are_never_the_same() -> None:
+    keys = random_keys(NOW, 1000)
+    assert len(set(keys)) == 1000
+    assert {key[:8] for key in keys} == {random_key(NOW)[:8]}
+    assert random_key(NOW + timedelta(seconds=1)) > max(keys)
+
+
 @given(st.text(max_size=200))
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(TokenError):
@@ -50,7 +70,7 @@ def test_anything_else_is_refused(text: str) -> None:
 @given(st.data())
 def test_no_character_may_change(data: st.DataObject) -> None:
     signer = Signer([OLD])
-    token = signer.token(Purpose.CLICK, "abcdefghijklmnopqrst")
+    token = signer.token(Purpose.CLICK, "abcdefghijklmnopqrstuvwx")
     place = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.characters().filter(lambda character: character != token[place]))
     with pytest.raises(TokenError):
@@ -58,14 +78,15 @@ def test_no_character_may_change(data: st.DataObject) -> None:
 
 
 def test_an_envelope_sender_fits_into_a_local_part() -> None:
-    verp = Signer([OLD]).verp(random_key())
+    verp = Signer([OLD]).verp(random_key(NOW))
     assert len(verp) <= 64
     assert verp == verp.lower()
 
 
 def test_the_kept_key_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
     first = kept_key(tmp_path / "data")
-    assert kept_key(tmp_path / "data") == first
+    again = kept_key(tmp_path / "data")
+    assert (again.id, again.mac(Purpose.OPEN, "abc")) == (first.id, first.mac(Purpose.OPEN, "abc"))
     assert (tmp_path / "data" / "signing.key").stat().st_mode & 0o077 == 0
 
 

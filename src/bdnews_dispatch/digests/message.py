@@ -68,6 +68,7 @@ class Variant:
             self._html,
             f"\r\n--{boundary}--\r\n",
         )
+        self._wire = _Wire(self._eight_bit)
         self._boundary = boundary
         self.size = self._eight_bit.size
 
@@ -91,7 +92,9 @@ class Variant:
         Raises:
             ValueError: an address, URL or id can't stand in a mail. The name never is the reason.
         """
-        values = _values(slots)
+        return self._assembled(_values(slots), eight_bit=eight_bit)
+
+    def _assembled(self, values: Mapping[str, bytes], *, eight_bit: bool) -> bytes:
         if eight_bit:
             return self._eight_bit.fill(values)
         return b"".join(
@@ -104,6 +107,24 @@ class Variant:
                 f"\r\n--{self._boundary}--\r\n".encode(),
             )
         )
+
+
+    def on_the_wire(self, slots: Slots, *, eight_bit: bool) -> bytes:
+        """The message as it stands behind DATA, without the final dot: `assemble`, and dots doubled at the front of
+        lines (RFC 5321 §4.5.2). What all recipients share is made ready once.
+
+        Raises:
+            ValueError: as `assemble`.
+        """
+        values = _values(slots)
+        if eight_bit and (wire := self._wire.fill_if_plain(values)) is not None:
+            return wire
+        return dots_doubled(self._assembled(values, eight_bit=eight_bit))
+
+
+def dots_doubled(message: bytes) -> bytes:
+    """RFC 5321 §4.5.2. A message of ours begins with a header field, never with a dot."""
+    return message.replace(b"\r\n.", b"\r\n..")
 
 
 class _Joined(Pieces):
@@ -122,6 +143,36 @@ class _Joined(Pieces):
         self._parts = parts
         self._keys = tuple(keys)
         self.size = sum(map(len, parts[::2]))
+
+
+class _Wire(Pieces):
+    """A joined message with the dots of its own lines doubled.
+
+    A slot at the front of a line may begin with a dot, or be empty before one: such a value has to be looked at.
+    """
+
+    def __init__(self, joined: _Joined) -> None:
+        parts, keys = joined._parts, joined._keys  # noqa: SLF001
+        at_front = [False]  # whether what comes next stands at the front of a line
+        for part in parts[::2]:
+            at_front.append(part.endswith(b"\r\n") or (not part and at_front[-1]))
+        self._front = frozenset(key for key, front in zip(keys, at_front[1:], strict=False) if front)
+        # Values hold no line ends, so a part behind a slot begins inside a line, unless the slot was empty.
+        self._must_hold = frozenset(
+            key
+            for key, front, part in zip(keys, at_front[1:], parts[2::2], strict=False)
+            if front and part[:1] in (b".", b"")
+        )
+        self._keys = keys
+        self._parts = [dots_doubled(part) if place % 2 == 0 else part for place, part in enumerate(parts)]
+
+    def fill_if_plain(self, values: Mapping[str, bytes]) -> bytes | None:
+        """The message, unless a value would need a dot doubled."""
+        if any(values[key][:1] == b"." for key in self._front) or not all(
+            map(values.__getitem__, self._must_hold)
+        ):
+            return None
+        return self.fill(values)
 
 
 def _content_type(boundary: str) -> str:

@@ -10,8 +10,7 @@ template's output was put there by the template.
 import html as html_escapes
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from bdnews_dispatch.digests.typography import first_graphemes
@@ -39,8 +38,7 @@ DOMAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _REFERENCE = re.compile(r"[!-~]{1,200}")
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(NamedTuple):
     """What differs between two recipients of a variant.
 
     Attributes:
@@ -69,10 +67,18 @@ class Slots:
 
 #: Name of the slot → the character that stands for it in a template's output.
 SENTINELS: Final[Mapping[str, str]] = {
-    **{field.name: chr(FIRST_SLOT + number) for number, field in enumerate(fields(Slots))},
+    **{name: chr(FIRST_SLOT + number) for number, name in enumerate(Slots._fields)},
     "pixel": chr(FIRST_SLOT + 0x40),
 }
 _PAGES = ("click_url", "pixel_url", "web_url", "preferences_url", "unsubscribe_url")
+_TEXT_PAGES = tuple(f"text:{page}" for page in _PAGES)
+_HTML_PAGES = tuple(f"html:{page}" for page in _PAGES)
+_FIRST_PAGE = Slots._fields.index(_PAGES[0])
+_BEHIND_PAGES = _FIRST_PAGE + len(_PAGES)
+#: Addresses that HTML takes as they are, all five at once: what our own links look like.
+_PLAIN_PAGES = re.compile(r"(?:https?://[A-Za-z0-9.:/_~?=%+-]{1,500}\n?){5}")
+#: RFC 6068 §2: nothing in it that would have to be percent-encoded.
+_PLAIN_MAILTO = re.compile(r"[A-Za-z0-9@+._-]+")
 
 
 def slot_values(slots: Slots, to: str) -> dict[str, bytes]:
@@ -85,34 +91,39 @@ def slot_values(slots: Slots, to: str) -> dict[str, bytes]:
     Raises:
         ValueError: an address, URL or id can't stand in a mail.
     """
-    values: dict[str, bytes] = {}
     name, address = shown_name(slots.recipient_name), clean(slots.recipient_address)
-    values["header:recipient_address"] = to.encode()
-    values["html:recipient_name"] = html_escapes.escape(name).encode()
-    values["text:recipient_name"] = name.encode()
-    values["html:recipient_address"] = html_escapes.escape(address).encode()
-    values["text:recipient_address"] = address.encode()
-    for key in _PAGES:
-        url: str = getattr(slots, key)
-        if url or key != "pixel_url":
-            check_form(WEB_ADDRESS, url, key)
-        values[f"text:{key}"] = url.encode()
-        values[f"html:{key}"] = escaped = html_escapes.escape(url).encode()
-        if len(escaped) > SLOT_OCTETS - 80:
-            raise ValueError(f"{key} is longer than a line of mail can hold")
+    values = {
+        "header:recipient_address": to.encode(),
+        "text:recipient_name": name.encode(),
+        "html:recipient_name": html_escapes.escape(name).encode(),
+        "text:recipient_address": address.encode(),
+        "html:recipient_address": html_escapes.escape(address).encode(),
+    }
+    pages = slots[_FIRST_PAGE:_BEHIND_PAGES]
+    if not _PLAIN_PAGES.fullmatch("\n".join(pages)):  # a base URL of a strange form, or no pixel: one by one
+        for key, url in zip(_PAGES, pages, strict=True):
+            if url or key != "pixel_url":
+                check_form(WEB_ADDRESS, url, key)
+            if len(html_escapes.escape(url)) > SLOT_OCTETS - 80:
+                raise ValueError(f"{key} is longer than a line of mail can hold")
+        escaped = [html_escapes.escape(url).encode() for url in pages]
+    else:
+        escaped = [url.encode() for url in pages]
+    for in_text, in_html, url, page in zip(_TEXT_PAGES, _HTML_PAGES, pages, escaped, strict=True):
+        values[in_text] = url.encode()
+        values[in_html] = page
     pixel = values["html:pixel_url"]
     values["html:pixel"] = b'<img src="%b" width="1" height="1" alt="">' % pixel if pixel else b""
-    for key, form in (
-        ("one_click_url", WEB_ADDRESS),
-        ("message_id", ADDRESS_LIKE),
-        ("delivery_reference", _REFERENCE),
-    ):
-        value: str = getattr(slots, key)
-        check_form(form, value, key)
-        values[f"header:{key}"] = value.encode()
-    # RFC 6068 §2: what is no unreserved character is percent-encoded.
-    mailto = quote(slots.unsubscribe_mailto, safe="@!$'*+-._~=")
+    check_form(WEB_ADDRESS, slots.one_click_url, "one_click_url")
+    check_form(ADDRESS_LIKE, slots.message_id, "message_id")
+    check_form(_REFERENCE, slots.delivery_reference, "delivery_reference")
+    mailto = slots.unsubscribe_mailto
+    if not _PLAIN_MAILTO.fullmatch(mailto):
+        mailto = quote(mailto, safe="@!$'*+-._~=")  # RFC 6068 §2: what is no unreserved character
     check_form(ADDRESS_LIKE, mailto, "unsubscribe_mailto")
+    values["header:one_click_url"] = slots.one_click_url.encode()
+    values["header:message_id"] = slots.message_id.encode()
+    values["header:delivery_reference"] = slots.delivery_reference.encode()
     values["header:unsubscribe_mailto"] = mailto.encode()
     return values
 

@@ -23,6 +23,16 @@ class Breaker:
         """May a message be tried now?"""
         return self._closed_until is None or self._clock() >= self._closed_until
 
+    def is_tried(self) -> bool:
+        """Whether it has been open: one message finds out whether the channel works again."""
+        return self._closed_until is not None
+
+    def closed_for(self) -> float:
+        """For how many seconds nothing is tried; 0: a message may be."""
+        if self._closed_until is None:
+            return 0.0
+        return max(0.0, (self._closed_until - self._clock()).total_seconds())
+
     def failed(self) -> float | None:
         """Returns: for how many seconds nothing is tried, where this failure opened the breaker; else None."""
         self._failures += 1

@@ -17,7 +17,7 @@ from bdnews_dispatch.dispatch.contents import Contents, digest_of
 from bdnews_dispatch.dispatch.ledger import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.links import Links
+from bdnews_dispatch.links import DeliveryLinks, Links
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.audience import Person
 
@@ -49,10 +49,11 @@ class Composer:
         """The mail of an email delivery. The person has an address."""
         assert person.email is not None  # noqa: S101  # sending has looked
         variant = self._variant(claim, person)
-        slots = self._slots(claim, person, person.email)
+        links = self._links.of_delivery(claim.key)
+        slots = self._slots(claim, person, person.email, links)
         return OutgoingMail(
             delivery_id=claim.delivery_id,
-            sender=f"{self._links.signer.verp(claim.key)}@{self._settings.bounce_domain}",
+            sender=f"{links.verp}@{self._settings.bounce_domain}",
             recipient=person.email,
             content=_content(variant, slots),
         )
@@ -107,24 +108,23 @@ class Composer:
         """The same on every try, as a repeated message should be."""
         return max(self._dispatch.due_at, self._dispatch.created_at)
 
-    def _slots(self, claim: Claim, person: Person, address: str) -> Slots:
-        links, key, domain = self._links, claim.key, self._settings.bounce_domain
-        unsubscribe = links.unsubscribe(key)
+    def _slots(self, claim: Claim, person: Person, address: str, links: DeliveryLinks) -> Slots:
+        key, domain = claim.key, self._settings.bounce_domain
         language = "" if person.language == "zh" else f"?lang={person.language}"
         return Slots(
             recipient_name=person.name,
             recipient_address=address,
             message_id=f"{key}.{claim.dispatch_id}@{domain}",
-            click_url=links.click(key),
-            pixel_url="" if person.no_tracking else links.pixel(key),
-            web_url=links.web_copy(key) + language,
-            preferences_url=links.preferences(key) + language,
-            unsubscribe_url=unsubscribe + language,
-            one_click_url=unsubscribe,
+            click_url=links.click,
+            pixel_url="" if person.no_tracking else links.pixel,
+            web_url=links.web_copy + language,
+            preferences_url=links.preferences + language,
+            unsubscribe_url=links.unsubscribe + language,
+            one_click_url=links.unsubscribe,
             unsubscribe_mailto=self._settings.email.unsubscribe_mailbox or f"unsubscribe+{key}@{domain}",
             delivery_reference=key,
         )
 
 
 def _content(variant: Variant, slots: Slots) -> Callable[[bool], bytes]:
-    return lambda eight_bit: variant.assemble(slots, eight_bit=eight_bit)
+    return lambda eight_bit: variant.on_the_wire(slots, eight_bit=eight_bit)

@@ -1,47 +1,43 @@
 """The ledger: who has which delivery, and what came of it. Nothing lost, nothing twice.
 
-planned → claimed (worker, epoch, lease) → in_flight (the gate) → what the other side said. The gate and the results go
-through group commits. Callers: the worker, and the reconciler for what a dead worker left.
+planned → claimed (worker, epoch, lease) → in_flight (the gate) → what the other side said. Gates and results go through
+one writer in group commits, ordered by id: whatever is asked or told while a commit runs shares the next one. Callers:
+sending, and the reconciler for what a dead worker left.
 """
 
-from collections.abc import Sequence
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
-
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    and_,
-    bindparam,
-    case,
-    exists,
-    func,
-    insert,
-    or_,
-    select,
-    tuple_,
-    update,
-)
-from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlmodel import col
+from functools import lru_cache
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.direct import DirectWriter, read_moment, stored
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.types import UtcDateTime, metadata
-from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.dispatch import ledger_sql as sql
 from bdnews_dispatch.dispatch.retry import next_try
-from bdnews_dispatch.dispatch.states import CLAIMABLE, DeliveryState, DispatchState
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
+from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.settings import DeliverySettings
-from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Subscription, Suppression
+from bdnews_dispatch.subscribers.models import Channel
+
+logger = logging.getLogger(__name__)
 
 #: A dispatch in one of these may send.
 SENDING = (DispatchState.PLANNING, DispatchState.SENDING)
+#: Between two tries to write an outcome that is known; it is written until it is stored.
+STORE_AGAIN_SECONDS = 1.0
+#: Rows in one transaction, so that none holds the writer's lock for long.
+ROWS_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A delivery that this worker holds until its lease ends."""
 
     delivery_id: int
@@ -55,8 +51,7 @@ class Claim:
     first_tried_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What came of a claim. `target`: the address or openid that was tried, for suppression."""
 
     claim: Claim
@@ -64,282 +59,267 @@ class Result:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class _After:
+    """The row that follows from an outcome."""
+
+    state: DeliveryState
+    reason: str
+    due_at: datetime | None
+
+
 class Ledger:
-    """Claims, gates and results of one worker."""
+    """Claims, gates and results of one worker. Used as `async with`."""
 
     def __init__(self, database: Database, clock: Clock, settings: DeliverySettings, worker: str) -> None:
         """Args: worker: unique to this process and start."""
-        self._database = database
+        self.worker = worker
         self._clock = clock
         self._settings = settings
         self._lease = timedelta(seconds=settings.lease_seconds)
-        self.worker = worker
+        self._writer = DirectWriter(database)
+        self._held: dict[int, Claim] = {}
+        self._gates: list[tuple[Claim, asyncio.Future[bool]]] = []
+        self._results: list[Result] = []
+        self._something = asyncio.Event()
+        self._all_stored = asyncio.Event()
+        self._all_stored.set()
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def claim(self, dispatch_id: int, channels: Sequence[Channel], limit: int) -> list[Claim]:
-        """Take the next deliveries that are due, oldest first."""
-        now = self._clock()
-        due = (
-            select(col(Delivery.id))
-            .where(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state).in_(CLAIMABLE))
-            .where(col(Delivery.due_at) <= now, col(Delivery.channel).in_(channels))
-            .where(exists().where(col(Dispatch.id) == dispatch_id, col(Dispatch.state).in_(SENDING)))
-            .order_by(col(Delivery.id))
-            .limit(limit)
-        )
-        statement = (
-            update(Delivery)
-            .where(col(Delivery.id).in_(due))
-            .values(
-                state=DeliveryState.CLAIMED,
-                worker=self.worker,
-                epoch=col(Delivery.epoch) + 1,
-                lease_until=now + self._lease,
-                updated_at=now,
-            )
-            .returning(
-                col(Delivery.id),
-                col(Delivery.epoch),
-                col(Delivery.dispatch_id),
-                col(Delivery.subscriber_id),
-                col(Delivery.channel),
-                col(Delivery.key),
-                col(Delivery.sections),
-                col(Delivery.attempts),
-                col(Delivery.first_tried_at),
-            )
-        )
-        async with self._database.write() as session:
-            rows = (await session.execute(statement)).all()
-        claims = [
-            Claim(id_, epoch, dispatch, subscriber, channel, key, tuple(sections), attempts, first_tried_at)
-            for id_, epoch, dispatch, subscriber, channel, key, sections, attempts, first_tried_at in rows
+    async def __aenter__(self) -> Self:
+        await self._writer.__aenter__()
+        self._tasks = [
+            asyncio.create_task(self._commit_groups(), name="ledger-commits"),
+            asyncio.create_task(self._renew_leases(), name="ledger-leases"),
         ]
-        return sorted(claims, key=lambda claim: claim.delivery_id)
+        return self
 
-    async def apply_gates(self, connection: AsyncConnection, claims: Sequence[Claim]) -> list[bool]:
-        """For GroupCommit: claimed → in_flight where the claim still holds and the reader still wants it."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._all_stored.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._writer.__aexit__(kind, error, traceback)
+
+    @property
+    def held(self) -> Collection[Claim]:
+        """What this worker has claimed and not recorded."""
+        return self._held.values()
+
+    async def claim(self, dispatch_id: int, channel: Channel, limit: int) -> list[Claim]:
+        """Take the next deliveries of a channel that are due, oldest first.
+
+        Raises:
+            StorageError: the database can't be written; nothing is claimed.
+        """
         now = self._clock()
-        held = [(claim.delivery_id, claim.epoch) for claim in claims]
-        rows = await connection.execute(
-            _GATE, {"held": held, "held_by": self.worker, "now": now, "lease": now + self._lease}
-        )
-        passed = set(rows.scalars())
-        return [claim.delivery_id in passed for claim in claims]
-
-    async def apply_results(self, connection: AsyncConnection, results: Sequence[Result]) -> list[None]:
-        """For GroupCommit: store what came of each claim; of one that no longer holds, only the attempt."""
-        now = self._clock()
-        told, given_back, attempts = [], [], []
-        for result in sorted(results, key=lambda result: result.claim.delivery_id):
-            state, due_at, counted = self._after(result)
-            row = {
-                "delivery": result.claim.delivery_id,
-                "held_epoch": result.claim.epoch,
-                "held_by": self.worker,
-                "because": _reason(result.outcome, state),
-                "due": due_at,
-                "now": now,
-            }
-            if state is None:
-                given_back.append(row)
-            else:
-                sent = state is DeliveryState.SENT
-                row |= {
-                    "then": state,
-                    "tries": result.claim.attempts + 1,
-                    "first_try": result.claim.first_tried_at or now,
-                    "sent": now if sent else None,
-                    "went_by": result.outcome.mode if sent else "",
-                }
-                told.append(row)
-            if counted:
-                attempts.append(self._attempt(result))
-            if result.outcome.remedy is Remedy.SUPPRESS:
-                await self._suppress(connection, result)
-        for statement, rows in ((_RESULT, told), (_GIVE_BACK, given_back), (_ATTEMPT, attempts)):
-            if rows:
-                await connection.execute(statement, rows)
-        return [None] * len(results)
-
-    def _after(self, result: Result) -> tuple[DeliveryState | None, datetime | None, bool]:
-        """The state that follows (None: back to where it may be claimed), when it is due, and whether it was a try."""
-        now = self._clock()
-        outcome = result.outcome
-        match outcome.kind:
-            case OutcomeKind.ACCEPTED:
-                return DeliveryState.SENT, None, True
-            case OutcomeKind.REFUSED:
-                return DeliveryState.FAILED, None, True
-            case OutcomeKind.UNCERTAIN:
-                return self._uncertain(), now, True
-            case OutcomeKind.DEFERRED:
-                first = result.claim.first_tried_at or now
-                if now - first >= timedelta(hours=self._settings.retry_limit_hours):
-                    return DeliveryState.FAILED, None, True
-                due = next_try(
-                    now,
-                    result.claim.attempts + 1,
-                    first_seconds=self._settings.retry_first_seconds,
-                    asked_seconds=outcome.retry_after,
-                )
-                return DeliveryState.DEFERRED, due, True
-            case OutcomeKind.UNAVAILABLE:
-                return None, now + timedelta(seconds=outcome.retry_after or 0), False
-            case OutcomeKind.GATE_CLOSED:
-                return None, now, False
-
-    def _uncertain(self) -> DeliveryState:
-        return {
-            "hold": DeliveryState.UNCERTAIN,
-            "resend": DeliveryState.PLANNED,
-            "assume_sent": DeliveryState.SENT,
-        }[self._settings.uncertain]
-
-    def _attempt(self, result: Result) -> dict[str, object]:
-        outcome = result.outcome
-        return {
-            "delivery_id": result.claim.delivery_id,
-            "at": self._clock(),
-            "outcome": outcome.kind,
-            "code": outcome.code[:64],
-            "text": outcome.text[:500],
-            "mode": outcome.mode,
-            "reference": outcome.reference[:100],
+        values = {
+            "dispatch": dispatch_id,
+            "channel": channel.value,
+            "now": stored(now),
+            "lease": stored(now + self._lease),
+            "worker": self.worker,
+            "limit": limit,
         }
-
-    async def _suppress(self, connection: AsyncConnection, result: Result) -> None:
-        channel = result.claim.channel
-        target = result.target.casefold() if channel is Channel.EMAIL else result.target
-        known = select(col(Suppression.id)).where(
-            col(Suppression.channel) == channel, col(Suppression.target) == target
+        rows = await self._writer.run(lambda cursor: cursor.execute(sql.CLAIM, values).fetchall())
+        claims = sorted(
+            Claim(
+                id_,
+                epoch,
+                dispatch_id,
+                subscriber,
+                channel,
+                key,
+                _sections(sections),
+                attempts,
+                read_moment(tried),
+            )
+            for id_, epoch, subscriber, key, sections, attempts, tried in rows
         )
-        if (await connection.execute(known)).first() is None:
-            reason = f"{result.outcome.mode or channel}:{result.outcome.code}"[:100]
-            await connection.execute(
-                insert(Suppression).values(
-                    channel=channel, target=target, reason=reason, created_at=self._clock()
+        self._held.update((claim.delivery_id, claim) for claim in claims)
+        return claims
+
+    async def gate(self, claim: Claim) -> bool:
+        """Claimed → in_flight, where the claim still holds, the dispatch may send and the reader still wants it.
+
+        Returns:
+            Whether the last step may be made. True is on disk.
+
+        Raises:
+            StorageError: it could not be written: the last step must not be made.
+        """
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._gates.append((claim, answer))
+        self._something.set()
+        return await answer
+
+    def record(self, result: Result) -> None:
+        """Store what came of a claim; it is kept in memory and tried again until it is stored."""
+        self._results.append(result)
+        self._all_stored.clear()
+        self._something.set()
+
+    async def _commit_groups(self) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            gates, self._gates = sorted(self._gates, key=_by_id)[:ROWS_AT_ONCE], self._gates[ROWS_AT_ONCE:]
+            results = sorted(self._results[:ROWS_AT_ONCE])
+            try:
+                passed = await self._writer.run(lambda cursor: self._apply(cursor, results, gates))  # noqa: B023  # run now
+            except Exception as error:
+                for _, answer in gates:
+                    if not answer.done():
+                        answer.set_exception(error)
+                log = logger.warning if isinstance(error, StorageError) else logger.exception
+                log("ledger.commit_failed", extra={"error": str(error), "kept": len(self._results)})
+                self._something.set()
+                await asyncio.sleep(STORE_AGAIN_SECONDS)
+                continue
+            for (_, answer), may in zip(gates, passed, strict=True):
+                if not answer.done():
+                    answer.set_result(may)
+            if results:
+                del self._results[: len(results)]
+                for result in results:
+                    self._held.pop(result.claim.delivery_id, None)
+            if self._results or self._gates:
+                self._something.set()
+            if not self._results:
+                self._all_stored.set()
+
+    def _apply(
+        self,
+        cursor: sqlite3.Cursor,
+        results: Sequence[Result],
+        gates: Sequence[tuple[Claim, asyncio.Future[bool]]],
+    ) -> list[bool]:
+        now = self._clock()
+        moment = stored(now)
+        if results:
+            self._write_results(cursor, results, now)
+        passed = []
+        for claim, _ in gates:
+            cursor.execute(
+                sql.GATES[claim.channel],
+                {"id": claim.delivery_id, "epoch": claim.epoch, "worker": self.worker, "now": moment},
+            )
+            passed.append(cursor.rowcount == 1)
+        return passed
+
+    def _write_results(self, cursor: sqlite3.Cursor, results: Sequence[Result], now: datetime) -> None:
+        moment = stored(now)
+        accepted, other, given_back, attempts = [], [], [], []
+        for claim, outcome, target in results:
+            held = {"id": claim.delivery_id, "epoch": claim.epoch, "worker": self.worker, "now": moment}
+            if outcome.kind is OutcomeKind.ACCEPTED:
+                accepted.append(held | {"mode": outcome.mode})
+            elif outcome.kind in (OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED):
+                due = now + timedelta(seconds=outcome.retry_after or 0)
+                reason = "not_wanted" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code[:100]
+                given_back.append(held | {"reason": reason, "due": stored(due)})
+                continue
+            else:
+                after = self._after(claim, outcome, now)
+                other.append(
+                    held
+                    | {
+                        "state": after.state.value,
+                        "reason": after.reason,
+                        "due": stored(after.due_at),
+                        "mode": outcome.mode if after.state is DeliveryState.SENT else "",
+                        "sent": moment if after.state is DeliveryState.SENT else None,
+                    }
+                )
+            attempts.append(
+                (
+                    claim.delivery_id,
+                    moment,
+                    outcome.kind.value,
+                    _storable(outcome.code[:64]),
+                    _storable(outcome.text[:500]),
+                    outcome.mode,
+                    _storable(outcome.reference[:100]),
                 )
             )
+            if outcome.remedy is Remedy.SUPPRESS:
+                reason = f"{outcome.mode or claim.channel.value}:{outcome.code}"[:100]
+                folded = target.casefold() if claim.channel is Channel.EMAIL else target
+                cursor.execute(sql.SUPPRESS, (claim.channel.value, folded, _storable(reason), moment))
+        for statement, rows in (
+            (sql.ACCEPTED, accepted),
+            (sql.OTHER_RESULT, other),
+            (sql.GIVE_BACK, given_back),
+            (sql.ATTEMPT, attempts),
+        ):
+            if rows:
+                cursor.executemany(statement, rows)
 
-    async def renew(self, claims: Sequence[Claim]) -> None:
+    def _after(self, claim: Claim, outcome: Outcome, now: datetime) -> _After:
+        """What follows from an outcome that is neither an acceptance nor a return unsent."""
+        if outcome.kind is OutcomeKind.UNCERTAIN:
+            state = {
+                "hold": DeliveryState.UNCERTAIN,
+                "resend": DeliveryState.PLANNED,
+                "assume_sent": DeliveryState.SENT,
+            }[self._settings.uncertain]
+            return _After(state, "lost_answer", now)
+        if outcome.kind is OutcomeKind.REFUSED:
+            return _After(DeliveryState.FAILED, outcome.code[:100], None)
+        first = claim.first_tried_at or now
+        if now - first >= timedelta(hours=self._settings.retry_limit_hours):
+            return _After(DeliveryState.FAILED, f"retry_limit:{outcome.code}"[:100], None)
+        due = next_try(
+            now,
+            claim.attempts + 1,
+            first_seconds=self._settings.retry_first_seconds,
+            asked_seconds=outcome.retry_after,
+        )
+        return _After(DeliveryState.DEFERRED, outcome.code[:100], due)
+
+    async def _renew_leases(self) -> None:
         """Say that these are still held; only what is in this process's memory is ever renewed."""
-        if not claims:
-            return
-        async with self._database.write() as session:
-            await session.execute(
-                update(Delivery)
-                .where(_held(claims), col(Delivery.worker) == self.worker)
-                .where(col(Delivery.state).in_((DeliveryState.CLAIMED, DeliveryState.IN_FLIGHT)))
-                .values(lease_until=self._clock() + self._lease)
-            )
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            lease = stored(self._clock() + self._lease)
+            rows = [(lease, claim.delivery_id, claim.epoch, self.worker) for claim in sorted(self._held.values())]
+            try:
+                for start in range(0, len(rows), ROWS_AT_ONCE):
+                    part = rows[start : start + ROWS_AT_ONCE]
+                    await self._writer.run(lambda cursor: cursor.executemany(sql.RENEW, part))  # noqa: B023  # run now
+            except StorageError as error:
+                logger.warning("ledger.renew_failed", extra={"error": str(error)})
 
     async def recover(self) -> tuple[int, int]:
         """Take back what a dead worker held: a claim was certainly not delivered, what was in flight may have been.
 
         Returns:
-            How many were given back, and how many became uncertain.
+            How many were given back, and how many were in flight.
         """
-        now = self._clock()
-        over = col(Delivery.lease_until) < now
-        free = {"worker": None, "lease_until": None, "updated_at": now}
-        async with self._database.write() as session:
-            back = await session.execute(
-                update(Delivery)
-                .where(col(Delivery.state) == DeliveryState.CLAIMED, over)
-                .values(state=_given_back(), **free)
-                .returning(col(Delivery.id))
-            )
-            unsure = await session.execute(
-                update(Delivery)
-                .where(col(Delivery.state) == DeliveryState.IN_FLIGHT, over)
-                .values(state=self._uncertain(), reason="lease_ended", **free)
-                .returning(col(Delivery.id))
-            )
-            return len(back.all()), len(unsure.all())
+        values = {"now": stored(self._clock()), "worker": self.worker}
+        in_flight = {
+            "hold": sql.RECOVER_HOLD,
+            "resend": sql.RECOVER_RESEND,
+            "assume_sent": sql.RECOVER_ASSUME_SENT,
+        }[self._settings.uncertain]
+
+        def work(cursor: sqlite3.Cursor) -> tuple[int, int]:
+            return cursor.execute(sql.RECOVER_CLAIMED, values).rowcount, cursor.execute(in_flight, values).rowcount
+
+        return await self._writer.run(work)
 
 
-def _held(claims: Sequence[Claim]) -> ColumnElement[bool]:
-    return tuple_(col(Delivery.id), col(Delivery.epoch)).in_([(c.delivery_id, c.epoch) for c in claims])
+def _by_id(gate: tuple[Claim, asyncio.Future[bool]]) -> int:
+    return gate[0].delivery_id
 
 
-def _current_subscription() -> Select[int | None]:
-    wanted = case(
-        (col(Delivery.channel) == Channel.EMAIL, col(Subscription.channel) != ChannelChoice.WECHAT),
-        else_=col(Subscription.channel) != ChannelChoice.EMAIL,
-    )
-    return (
-        select(col(Subscription.id))
-        .join(Dispatch, col(Dispatch.publication) == col(Subscription.publication))
-        .where(col(Dispatch.id) == col(Delivery.dispatch_id))
-        .where(col(Subscription.subscriber_id) == col(Delivery.subscriber_id))
-        .where(col(Subscription.ended_at).is_(None), wanted)
-        .correlate(Delivery)
-    )
+def _storable(text: str) -> str:
+    """Somebody else's words: a lone surrogate in them must not hold up the whole group."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _still_wanted() -> ColumnElement[bool]:
-    sending = exists().where(col(Dispatch.id) == col(Delivery.dispatch_id), col(Dispatch.state).in_(SENDING))
-    return and_(_current_subscription().exists(), sending)
-
-
-def _given_back() -> object:
-    """Where a delivery goes whose claim ended without a try: it may be claimed again, or it is over."""
-    cancelled = exists().where(
-        col(Dispatch.id) == col(Delivery.dispatch_id), col(Dispatch.state) == DispatchState.CANCELLED
-    )
-    return case(
-        (or_(cancelled, ~_current_subscription().exists()), DeliveryState.CANCELLED.value),
-        else_=DeliveryState.PLANNED.value,
-    )
-
-
-def _reason(outcome: Outcome, state: DeliveryState | None) -> str:
-    kinds: dict[OutcomeKind, Literal["", "not_wanted", "lost_answer"]] = {
-        OutcomeKind.ACCEPTED: "",
-        OutcomeKind.GATE_CLOSED: "not_wanted",
-        OutcomeKind.UNCERTAIN: "lost_answer",
-    }
-    reason = kinds.get(outcome.kind)
-    if reason is not None:
-        return reason
-    limit = "retry_limit:" if outcome.kind is OutcomeKind.DEFERRED and state is DeliveryState.FAILED else ""
-    return f"{limit}{outcome.code}"[:100]
-
-
-# The hot path's statements, built once: building and caching one for each group would cost more than running it.
-_table: Any = metadata.tables["delivery"]
-
-_GATE = (
-    update(_table)
-    .where(tuple_(_table.c.id, _table.c.epoch).in_(bindparam("held", expanding=True)))
-    .where(_table.c.state == DeliveryState.CLAIMED, _table.c.worker == bindparam("held_by"), _still_wanted())
-    .values(state=DeliveryState.IN_FLIGHT, lease_until=bindparam("lease"), updated_at=bindparam("now"))
-    .returning(_table.c.id)
-)
-_THIS_CLAIM = and_(
-    _table.c.id == bindparam("delivery"),
-    _table.c.epoch == bindparam("held_epoch"),
-    _table.c.worker == bindparam("held_by"),
-    or_(*(_table.c.state == state for state in (DeliveryState.CLAIMED, DeliveryState.IN_FLIGHT))),
-)
-_FREE: dict[str, Any] = {
-    "reason": bindparam("because"),
-    "worker": None,
-    "lease_until": None,
-    "updated_at": bindparam("now"),
-    "due_at": func.coalesce(bindparam("due", type_=UtcDateTime), _table.c.due_at),
-}
-_RESULT = (
-    update(_table)
-    .where(_THIS_CLAIM)
-    .values(
-        state=bindparam("then"),
-        attempts=bindparam("tries"),
-        first_tried_at=bindparam("first_try"),
-        sent_at=bindparam("sent"),
-        mode=bindparam("went_by"),
-        **_FREE,
-    )
-)
-_GIVE_BACK = update(_table).where(_THIS_CLAIM).values(state=_given_back(), **_FREE)
-_ATTEMPT = insert(Attempt)
+@lru_cache(maxsize=1024)
+def _sections(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

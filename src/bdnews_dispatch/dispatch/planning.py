@@ -157,7 +157,7 @@ def _row(
         "dispatch_id": dispatch.id,
         "subscriber_id": person.subscriber_id,
         "channel": channel,
-        "key": random_key(),
+        "key": random_key(now),
         "sections": sections,
         "state": DeliveryState.SKIPPED if reason else DeliveryState.PLANNED,
         "reason": reason,

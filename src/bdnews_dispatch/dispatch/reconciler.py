@@ -6,16 +6,18 @@ Caller: the worker's loop, every second and whenever something was written in th
 
 import logging
 
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.control import finish_if_done
 from bdnews_dispatch.dispatch.ledger import SENDING, Ledger
-from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
-from bdnews_dispatch.dispatch.states import CLAIMABLE, DispatchState
+from bdnews_dispatch.dispatch.models import DUE, Delivery, Dispatch, DispatchKind
+from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.messaging.outbox import has_waiting
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+from bdnews_dispatch.subscribers.models import Channel
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +63,8 @@ class Reconciler:
                     continue
                 due = (
                     select(Delivery.id)
-                    .where(Delivery.dispatch_id == dispatch.id, col(Delivery.state).in_(CLAIMABLE))
-                    .where(Delivery.due_at <= now)
+                    .where(Delivery.dispatch_id == dispatch.id, text(DUE))
+                    .where(col(Delivery.channel).in_(list(Channel)), Delivery.due_at <= now)
                     .limit(1)
                 )
                 if (await session.exec(due)).first() is not None:

@@ -1,25 +1,26 @@
-"""Sending: claim a batch, compose, give each message to its channel, record what came of it.
+"""Sending: claim a batch, put it into the stock of its way out; lanes take, compose, send and record.
 
-In: a dispatch's id. Out: outcomes in the ledger. Caller: the worker. Compose → gate → channel → record is the hot path.
+In: a dispatch's id. Out: outcomes in the ledger. Caller: the worker. Compose → gate → channel → record is the hot path:
+a mail lane is one connection to the relay, and the dot of a mail travels with the envelope of the next.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from bdnews_dispatch.channels.email import EmailChannel
+from bdnews_dispatch.channels.email import EmailChannel, Line, Ready, RelayError, StaleLineError, unavailable
+from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.group_commit import GroupCommit
 from bdnews_dispatch.dispatch.breaker import Breaker
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.contents import load_contents
@@ -27,7 +28,8 @@ from bdnews_dispatch.dispatch.control import note, pause
 from bdnews_dispatch.dispatch.ledger import Claim, Ledger, Result
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.reach import Reach
-from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.dispatch.stock import Parcel, Stock
+from bdnews_dispatch.errors import StateError, StorageError
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import Settings
@@ -39,8 +41,11 @@ logger = logging.getLogger(__name__)
 
 #: Dispatches whose variants are kept in memory; a variant is some 100 KB, a dispatch has at most a few dozen.
 COMPOSERS_KEPT = 8
-#: Between two tries to write an outcome that is known; it is written until it is stored.
-STORE_AGAIN_SECONDS = 1.0
+#: Cards on their way to the WeChat platform at once.
+CARDS_AT_ONCE = 4
+
+_GATE_CLOSED = Outcome(OutcomeKind.GATE_CLOSED, "gate.closed", "", "smtp")
+_STOPPING = Outcome(OutcomeKind.UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Channels:
 
     Attributes:
         wechat: None where the account is not configured.
+        limits: of the real relay and of recipients' providers; the sandbox has none.
     """
 
     reach: Reach
@@ -56,17 +62,25 @@ class Channels:
     sandbox_email: EmailChannel
     wechat: WeChatChannel | None
     sandbox_wechat: WeChatChannel
+    limits: Limits
 
-    def to(self, channel: Channel, target: str) -> EmailChannel | WeChatChannel | None:
-        """The way to this address or openid; None where the channel is not configured."""
-        real = self.reach.allows(target)
-        if channel is Channel.EMAIL:
-            return self.email if real else self.sandbox_email
-        return self.wechat if real else self.sandbox_wechat
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Way:
+    """One relay or account, with what waits for it."""
+
+    name: str
+    channel: EmailChannel | WeChatChannel
+    stock: Stock
+    breaker: Breaker
 
 
 class Sender:
-    """Sends the deliveries of dispatches, batch by batch. Used as `async with`."""
+    """Sends the deliveries of dispatches, batch by batch. Used as `async with`.
+
+    Attributes:
+        on_hungry: set it to be told of a dispatch of which more could be claimed now.
+    """
 
     def __init__(
         self,
@@ -87,131 +101,206 @@ class Sender:
         self._ledger = ledger
         self._channels = channels
         self._composers: OrderedDict[int, Composer] = OrderedDict()
-        self._gates: GroupCommit[AsyncConnection, Claim, bool] = GroupCommit(
-            database.write_rows, ledger.apply_gates
-        )
-        self._results: GroupCommit[AsyncConnection, Result, None] = GroupCommit(
-            database.write_rows, ledger.apply_results
-        )
-        self._breakers = {channel: Breaker(clock, settings.delivery.breaker_after) for channel in Channel}
-        #: One more message than there are connections is composed while the others are on the wire.
-        self._at_once = asyncio.Semaphore(settings.email.connections + 1)
+        self._ways: dict[tuple[Channel, bool], _Way] = {}
+        self._lanes: list[asyncio.Task[None]] = []
+        self._asides: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.on_hungry: Callable[[int], None] = lambda _dispatch: None
 
     async def __aenter__(self) -> Self:
-        await self._gates.__aenter__()
-        await self._results.__aenter__()
+        await self._ledger.__aenter__()
+        channels = self._channels
+        self._ways = {
+            (Channel.EMAIL, True): self._way("email", channels.email, channels.limits),
+            (Channel.EMAIL, False): self._way("email.sandbox", channels.sandbox_email, Limits()),
+            (Channel.WECHAT, False): self._way("wechat.sandbox", channels.sandbox_wechat, Limits()),
+        }
+        if channels.wechat is not None:
+            self._ways[Channel.WECHAT, True] = self._way("wechat", channels.wechat, Limits())
+        for way in self._ways.values():
+            number = self._settings.email.connections if isinstance(way.channel, EmailChannel) else CARDS_AT_ONCE
+            lane = self._mail_lane if isinstance(way.channel, EmailChannel) else self._card_lane
+            self._lanes += [asyncio.create_task(lane(way), name=f"lane-{way.name}-{n}") for n in range(number)]
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._gates.__aexit__()
-        await self._results.__aexit__()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+        await asyncio.gather(*self._lanes)
+        await asyncio.gather(*self._asides)
+        await self._ledger.__aexit__(kind, error, traceback)
 
     def stop(self) -> None:
         """Begin nothing more: what is claimed and not begun is given back, what is on the wire is finished."""
         self._stopping = True
+        for way in self._ways.values():
+            self._give_back(way.stock.close(), _STOPPING)
 
-    async def send_batch(self, dispatch_id: int) -> int:
-        """Send the next batch of the dispatch.
+    async def send_batch(self, dispatch_id: int, urgency: int = 0) -> int:
+        """Claim the next batch of the dispatch for each channel that has room, and put it into stock.
 
         Returns:
-            How many deliveries were claimed; 0: nothing is due now.
+            How many deliveries were claimed; 0: nothing is due now, or there is enough in stock.
         """
-        channels = [channel for channel, breaker in self._breakers.items() if breaker.lets_through()]
-        if self._stopping or not channels:
+        claimed = 0
+        for channel in Channel:
+            ways = [way for (kind, _), way in self._ways.items() if kind is channel]
+            limit = self._batch(dispatch_id, ways)
+            if self._stopping or not limit:
+                continue
+            claims = await self._ledger.claim(dispatch_id, channel, limit)
+            claimed += len(claims)
+            if claims:
+                await self._stock_up(claims, dispatch_id, urgency)
+        return claimed
+
+    def _batch(self, dispatch_id: int, ways: list[_Way]) -> int:
+        """How many may be claimed: none while there is enough, one to try a channel that was broken."""
+        if not any(way.breaker.lets_through() for way in ways):
             return 0
-        claims = await self._ledger.claim(dispatch_id, channels, self._settings.delivery.batch)
-        if not claims:
+        batch = self._settings.delivery.batch
+        if sum(way.stock.number_of(dispatch_id) for way in ways) >= batch:
             return 0
-        composer = await self._composer(dispatch_id)
-        async with self._database.read() as session:
-            found = await people(
-                session, [claim.subscriber_id for claim in claims], publication=composer.publication_key
-            )
-            openids = [p.openid for p in found.values() if p.openid is not None]
-            windows = await open_windows(session, self._clock, openids)
-        async with self._holding(claims) as held, asyncio.TaskGroup() as group:
+        return 1 if any(way.breaker.is_tried() for way in ways) else batch
+
+    async def _stock_up(self, claims: list[Claim], dispatch_id: int, urgency: int) -> None:
+        try:
+            composer = await self._composer(dispatch_id)
+            ids = [claim.subscriber_id for claim in claims]
+            async with self._database.read() as session:
+                found = await people(session, ids, publication=composer.publication_key)
+                windows: frozenset[str] = frozenset()
+                if claims[0].channel is Channel.WECHAT:
+                    openids = [p.openid for p in found.values() if p.openid is not None]
+                    windows = await open_windows(session, self._clock, openids)
+        except BaseException:
             for claim in claims:
-                person = found.get(claim.subscriber_id)
-                has_window = person is not None and person.openid in windows
-                group.create_task(self._deliver(claim, person, composer, held, window_open=has_window))
-        return len(claims)
-
-    @asynccontextmanager
-    async def _holding(self, claims: Sequence[Claim]) -> AsyncIterator[set[Claim]]:
-        """Renew the leases of what is held in memory and not recorded yet."""
-        held = set(claims)
-
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(self._settings.delivery.lease_seconds / 3)
-                try:
-                    await self._ledger.renew(sorted(held, key=lambda claim: claim.delivery_id))
-                except SQLAlchemyError as error:
-                    logger.warning("ledger.renew_failed", extra={"error": type(error).__name__})
-
-        renewing = asyncio.create_task(renew(), name="renew-leases")
-        try:
-            yield held
-        finally:
-            renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
-
-    async def _deliver(
-        self, claim: Claim, person: Person | None, composer: Composer, held: set[Claim], *, window_open: bool
-    ) -> None:
-        async with self._at_once:
-            if self._stopping or not self._breakers[claim.channel].lets_through():
-                outcome = Outcome(OutcomeKind.UNAVAILABLE)
-                target = ""
+                self._ledger.record(Result(claim, Outcome(OutcomeKind.UNAVAILABLE, "not_read", retry_after=5.0), ""))
+            raise
+        for claim in claims:
+            person = found.get(claim.subscriber_id)
+            target = _target(claim, person)
+            way = self._ways.get((claim.channel, self._channels.reach.allows(target)))
+            reason = _no_way(claim, person, target, way)
+            if person is None or way is None or reason:
+                self._ledger.record(Result(claim, Outcome(OutcomeKind.REFUSED, code=reason), target))
+                continue
+            domain = target.rpartition("@")[2].lower() if claim.channel is Channel.EMAIL else ""
+            parcel = Parcel(claim, person, composer, target, urgency, domain, target in windows)
+            if self._stopping:
+                self._give_back([parcel], _STOPPING)
+            elif wait := way.breaker.closed_for():
+                self._give_back([parcel], Outcome(OutcomeKind.UNAVAILABLE, "breaker", retry_after=wait))
             else:
-                outcome, target = await self._attempt(claim, person, composer, window_open=window_open)
-                outcome = await self._weigh(claim, outcome)
-            await self._record(Result(claim, outcome, target))
-            held.discard(claim)
+                way.stock.put(parcel)
 
-    async def _attempt(
-        self, claim: Claim, person: Person | None, composer: Composer, *, window_open: bool
-    ) -> tuple[Outcome, str]:
-        target = _target(claim, person)
-        channel = self._channels.to(claim.channel, target)
-        if person is None or not target:
-            return Outcome(OutcomeKind.REFUSED, code="no_address"), target
-        if channel is None:
-            return Outcome(OutcomeKind.REFUSED, code="wechat.not_configured"), target
+    def _way(self, name: str, channel: EmailChannel | WeChatChannel, limits: Limits) -> _Way:
+        def put_back(parcel: Parcel, seconds: float) -> None:
+            self._give_back([parcel], Outcome(OutcomeKind.UNAVAILABLE, "paced", retry_after=seconds))
 
-        async def gate() -> bool:
-            return await self._gates.submit(claim)
+        stock = Stock(
+            limits,
+            low=self._settings.delivery.batch // 2,
+            on_low=lambda dispatch: self.on_hungry(dispatch),
+            put_back=put_back,
+        )
+        return _Way(name, channel, stock, Breaker(self._clock, self._settings.delivery.breaker_after))
 
+    # Lanes.
+
+    async def _mail_lane(self, way: _Way) -> None:
+        """One connection's worth of mails, one line after the other."""
+        assert isinstance(way.channel, EmailChannel)  # noqa: S101  # see `__aenter__`
+        parcel = await way.stock.take()
+        while parcel is not None:
+            to_send, parcel = parcel, None
+            try:
+                async with way.channel.line() as line:
+                    parcel = await self._over(way, line, to_send)
+            except RelayError as error:  # no line was to be had
+                self._finished(way, to_send, unavailable(error))
+            if parcel is None:
+                parcel = await way.stock.take()
+
+    async def _over(self, way: _Way, line: Line, first: Parcel) -> Parcel | None:
+        """Mails over this line, until there are none or it is spent.
+
+        Returns:
+            A parcel that has to go over another line.
+        """
+        assert isinstance(way.channel, EmailChannel)  # noqa: S101  # see `_mail_lane`
+        waiting: tuple[Parcel, Ready] | None = self._prepared(way, line, first) or self._next(way, line)
+        while waiting is not None:
+            (parcel, ready), waiting = waiting, None
+            in_doubt = False
+            try:
+                outcome = await line.offer(ready)
+                if outcome is None:
+                    if await self._ledger.gate(parcel.claim):
+                        in_doubt = True
+                        if not way.channel.is_spent(line):
+                            waiting = self._next(way, line)
+                        outcome = await line.finish(waiting[1] if waiting else None)
+                    else:
+                        line.drop()
+                        outcome = _GATE_CLOSED
+            except StaleLineError:
+                return parcel
+            except StorageError as error:  # the gate could not be written (a full disk): nothing was sent
+                line.drop()
+                outcome = Outcome(OutcomeKind.UNAVAILABLE, "ledger.unavailable", str(error), retry_after=1.0)
+            except Exception as error:
+                logger.exception("lane.failed", extra={"delivery": parcel.claim.delivery_id})
+                line.drop()
+                kind = OutcomeKind.UNCERTAIN if in_doubt else OutcomeKind.UNAVAILABLE
+                outcome = Outcome(kind, "lane.failed", type(error).__name__, "smtp", retry_after=5.0)
+            self._finished(way, parcel, outcome)
+            if way.channel.is_spent(line):
+                return waiting[0] if waiting else None
+            if waiting is None:
+                waiting = self._next(way, line)
+        return None
+
+    def _next(self, way: _Way, line: Line) -> tuple[Parcel, Ready] | None:
+        """The next mail for this line, composed."""
+        while (parcel := way.stock.take_now()) is not None:
+            if (made := self._prepared(way, line, parcel)) is not None:
+                return made
+        return None
+
+    def _prepared(self, way: _Way, line: Line, parcel: Parcel) -> tuple[Parcel, Ready] | None:
+        """The parcel's mail for this line; None: it can't go out, which is recorded."""
         try:
-            if isinstance(channel, EmailChannel):
-                return await channel.send(composer.mail(claim, person), gate), target
-            outcome = await channel.send(composer.card(claim, person, window_open=window_open), gate)
-        except ValueError as error:  # a value that can't stand in a mail: this one fails, the others go on
-            logger.warning(
-                "delivery.content_invalid", extra={"delivery": claim.delivery_id, "error": str(error)}
-            )
-            return Outcome(OutcomeKind.REFUSED, code="content.invalid", text=str(error)), target
-        except SQLAlchemyError as error:  # the gate could not be written (a full disk): nothing was sent
-            logger.warning(
-                "ledger.gate_failed", extra={"delivery": claim.delivery_id, "error": type(error).__name__}
-            )
-            return Outcome(
-                OutcomeKind.UNAVAILABLE, code="ledger.unavailable", text="数据库暂时无法写入。"
-            ), target
-        except (
-            Exception
-        ) as error:  # a template or a program is at fault: every message would fail, so a person looks
-            logger.exception("delivery.compose_failed", extra={"delivery": claim.delivery_id})
-            words = f"无法生成内容（{type(error).__name__}），详情见日志。"
-            return (
-                Outcome(OutcomeKind.UNAVAILABLE, "compose.failed", words, remedy=Remedy.STOP_CHANNEL),
-                target,
-            )
-        if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
-            await self._count_against_window(target)
-        return outcome, target
+            ready = line.prepare(parcel.composer.mail(parcel.claim, parcel.person))
+        except Exception as error:  # noqa: BLE001  # each kind has its outcome
+            ready = _not_composed(parcel.claim, error)
+        if isinstance(ready, Outcome):
+            self._finished(way, parcel, ready)
+            return None
+        if parcel.pace is not None and (most := parcel.pace.limit.messages_per_connection):
+            line.served[parcel.pace.limit.name] = served = line.served.get(parcel.pace.limit.name, 0) + 1
+            line.retired = line.retired or served >= most
+        return parcel, ready
+
+    async def _card_lane(self, way: _Way) -> None:
+        assert isinstance(way.channel, WeChatChannel)  # noqa: S101  # see `__aenter__`
+        while (parcel := await way.stock.take()) is not None:
+            claim = parcel.claim
+
+            async def gate(claim: Claim = claim) -> bool:
+                return await self._ledger.gate(claim)
+
+            try:
+                card = parcel.composer.card(claim, parcel.person, window_open=parcel.window_open)
+                outcome = await way.channel.send(card, gate)
+            except StorageError as error:
+                outcome = Outcome(OutcomeKind.UNAVAILABLE, "ledger.unavailable", str(error), retry_after=1.0)
+            except Exception as error:  # noqa: BLE001  # each kind has its outcome
+                outcome = _not_composed(claim, error)
+            if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
+                await self._count_against_window(parcel.target)
+            self._finished(way, parcel, outcome)
 
     async def _count_against_window(self, openid: str) -> None:
         try:
@@ -220,46 +309,60 @@ class Sender:
         except SQLAlchemyError as error:  # the card is out; the platform keeps count as well
             logger.warning("wechat.window_not_counted", extra={"error": type(error).__name__})
 
-    async def _weigh(self, claim: Claim, outcome: Outcome) -> Outcome:
+    # What came of it.
+
+    def _finished(self, way: _Way, parcel: Parcel, outcome: Outcome) -> None:
+        way.stock.done(parcel, outcome)
+        if outcome.kind is OutcomeKind.UNAVAILABLE:
+            outcome = self._weigh(way, parcel.claim, outcome)
+        elif outcome.kind is OutcomeKind.GATE_CLOSED:
+            # Perhaps one reader has left, perhaps the dispatch was paused: then no other gate opens either.
+            self._give_back(way.stock.withdraw(parcel.claim.dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
+        elif way.breaker.mended():
+            self._aside(note(self._database, parcel.claim.dispatch_id, ""))
+        self._ledger.record(Result(parcel.claim, outcome, parcel.target))
+
+    def _weigh(self, way: _Way, claim: Claim, outcome: Outcome) -> Outcome:
         """Let the breaker see the outcome; a channel that can't work is tried again later, with the reason in view."""
-        breaker = self._breakers[claim.channel]
-        if outcome.kind is not OutcomeKind.UNAVAILABLE:
-            if outcome.kind is not OutcomeKind.GATE_CLOSED and breaker.mended():
-                await note(self._database, claim.dispatch_id, "")
-            return outcome
         if outcome.remedy is Remedy.STOP_CHANNEL:
-            await self._pause(claim, f"{claim.channel}：{outcome.text}")
+            self._aside(self._pause(claim, f"{claim.channel}：{outcome.text}"))
+            self._give_back(way.stock.withdraw(claim.dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
             return outcome
-        wait = breaker.failed()
+        if outcome.code == "ledger.unavailable":  # not the channel's fault
+            return outcome
+        wait = way.breaker.failed()
         if wait is None:
-            return Outcome(
-                OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=outcome.retry_after or 1.0
-            )
+            wait = way.breaker.closed_for() or 1.0
+            return Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=outcome.retry_after or wait)
         words = f"{claim.channel} 通道暂不可用：{outcome.text} 未发出的都已保留，{wait:.0f} 秒后自动再试。"
-        logger.warning(
-            "channel.breaker_open", extra={"channel": claim.channel, "code": outcome.code, "wait": wait}
-        )
-        await note(self._database, claim.dispatch_id, words[:500])
-        return Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=wait)
+        logger.warning("channel.breaker_open", extra={"channel": way.name, "code": outcome.code, "wait": wait})
+        self._aside(note(self._database, claim.dispatch_id, words[:500]))
+        later = Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=wait)
+        self._give_back(way.stock.withdraw(), later)
+        return later
+
+    def _give_back(self, parcels: list[Parcel], outcome: Outcome) -> None:
+        for parcel in parcels:
+            self._ledger.record(Result(parcel.claim, outcome, parcel.target))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Words on the dispatch, written beside the lanes."""
+
+        async def written() -> None:
+            try:
+                await work
+            except SQLAlchemyError as error:
+                logger.warning("dispatch.note_failed", extra={"error": type(error).__name__})
+
+        task = asyncio.create_task(written())
+        self._asides.add(task)
+        task.add_done_callback(self._asides.discard)
 
     async def _pause(self, claim: Claim, words: str) -> None:
         with suppress(StateError):  # another message has said it already
             async with self._database.write() as session:
                 await pause(session, claim.dispatch_id, note=words[:500])
         logger.error("dispatch.paused", extra={"dispatch": claim.dispatch_id, "channel": claim.channel})
-
-    async def _record(self, result: Result) -> None:
-        while True:
-            try:
-                await self._results.submit(result)
-            except SQLAlchemyError as error:
-                logger.exception(
-                    "ledger.record_failed",
-                    extra={"delivery": result.claim.delivery_id, "error": type(error).__name__},
-                )
-                await asyncio.sleep(STORE_AGAIN_SECONDS)
-            else:
-                return
 
     async def _composer(self, dispatch_id: int) -> Composer:
         if dispatch_id not in self._composers:
@@ -282,3 +385,23 @@ def _target(claim: Claim, person: Person | None) -> str:
     if person is None:
         return ""
     return (person.email if claim.channel is Channel.EMAIL else person.openid) or ""
+
+
+def _no_way(claim: Claim, person: Person | None, target: str, way: _Way | None) -> str:
+    """Why a claimed delivery can't go out at all; "" where it can."""
+    if person is None or not target:
+        return "no_address"
+    if claim.channel in person.suppressed:  # since planning: a bounce, a complaint
+        return "suppressed"
+    return "" if way is not None else f"{claim.channel}.not_configured"
+
+
+def _not_composed(claim: Claim, error: Exception) -> Outcome:
+    """What it means that a message could not be made."""
+    if isinstance(error, ValueError):  # a value that can't stand in a mail: this one fails, the others go on
+        logger.warning("delivery.content_invalid", extra={"delivery": claim.delivery_id, "error": str(error)})
+        return Outcome(OutcomeKind.REFUSED, code="content.invalid", text=str(error))
+    # A template or a program is at fault: every message would fail, so a person looks.
+    logger.error("delivery.compose_failed", extra={"delivery": claim.delivery_id}, exc_info=error)
+    words = f"无法生成内容（{type(error).__name__}），详情见日志。"
+    return Outcome(OutcomeKind.UNAVAILABLE, "compose.failed", words, remedy=Remedy.STOP_CHANNEL)

@@ -39,6 +39,9 @@ class Worker:
         self._sender = sender
         self._reconciler = reconciler
         self._wake = asyncio.Event()
+        self._urgencies: dict[int, int] = {}
+        self._feeding: set[asyncio.Task[None]] = set()
+        sender.on_hungry = self._feed
         self._stopping = asyncio.Event()
         self._perform: dict[JobKind, Callable[[Job], Awaitable[list[Job]]]] = {
             JobKind.HANDLE_EVENTS: self._handle_events,
@@ -116,4 +119,12 @@ class Worker:
         return [replace(job, kind=JobKind.SEND), *([job] if more else [])]
 
     async def _send(self, job: Job) -> list[Job]:
-        return [job] if await self._sender.send_batch(job.pointer) else []
+        self._urgencies[job.pointer] = job.urgency
+        return [job] if await self._sender.send_batch(job.pointer, job.urgency) else []
+
+    def _feed(self, dispatch_id: int) -> None:
+        """The sender has room for more of this dispatch."""
+        job = Job(JobKind.SEND, dispatch_id, self._urgencies.get(dispatch_id, 0))
+        task = asyncio.create_task(self._queue.put(job))
+        self._feeding.add(task)
+        task.add_done_callback(self._feeding.discard)

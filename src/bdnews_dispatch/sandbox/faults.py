@@ -82,9 +82,14 @@ class PlatformFault:
 
 
 class Faults:
-    """All faults that are set; the first that applies happens."""
+    """All faults that are set; the first that applies happens.
+
+    Attributes:
+        pipelining: False: the mail server is an old one, that takes one command at a time.
+    """
 
     def __init__(self) -> None:
+        self.pipelining = True
         self.mail: list[MailFault] = []
         self.wechat: list[PlatformFault] = []
 

@@ -141,6 +141,14 @@ class Relay:
             await dialogue.vanish()
         return fault if fault.reply else None
 
+    async def handle_EHLO(  # noqa: N802  # aiosmtpd finds hooks by name
+        self, server: _Dialogue, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """EHLO: aiosmtpd reads commands one by one from a buffer, so it may be given them in groups."""
+        del server, envelope
+        session.host_name = hostname
+        return [*responses[:-1], "250-PIPELINING", responses[-1]] if self.faults.pipelining else responses
+
     async def handle_RCPT(  # noqa: N802 — aiosmtpd finds hooks by name
         self, server: _Dialogue, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:

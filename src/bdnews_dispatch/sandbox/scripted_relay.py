@@ -21,13 +21,18 @@ from cryptography.x509.oid import NameOID
 from bdnews_dispatch.clock import Clock, system_clock
 
 
+#: What is offered behind EHLO unless a script says else.
+EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 10000000")
+
+
 class ScriptedRelay:
     """Answers each verb by `answers`, else as a relay does.
 
     Args:
         extensions: offered behind EHLO.
         answers: verb → what is said instead, one after the other, then as a relay does; `DOT` is the answer behind the
-            message; `DROP` closes the connection.
+            message; `DROP` closes the connection; `SILENCE` says nothing more; `HALF x` says `x` without its line end,
+            and closes.
         tls: for STARTTLS, or with `tls_at_once` from the first byte.
         greeting: the first line.
         read_body: False: after 354 nothing is read any more.
@@ -42,7 +47,7 @@ class ScriptedRelay:
     def __init__(
         self,
         *,
-        extensions: Sequence[str] = ("8BITMIME", "SIZE 10000000"),
+        extensions: Sequence[str] | None = None,
         answers: Mapping[str, Sequence[str]] | None = None,
         tls: ssl.SSLContext | None = None,
         tls_at_once: bool = False,
@@ -50,7 +55,7 @@ class ScriptedRelay:
         read_body: bool = True,
         close_after: int = 0,
     ) -> None:
-        self.extensions = tuple(extensions)
+        self.extensions = EXTENSIONS if extensions is None else tuple(extensions)
         self.answers = {verb: list(lines) for verb, lines in (answers or {}).items()}
         self.tls = tls
         self.tls_at_once = tls_at_once
@@ -99,6 +104,7 @@ class ScriptedRelay:
         self.connections.append(commands)
         secured = self.tls_at_once
         done = 0
+        accepted = False
 
         def say(line: str) -> None:
             writer.write(line.encode("utf-8", "surrogateescape") + b"\r\n")
@@ -110,12 +116,14 @@ class ScriptedRelay:
             command = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
             commands.append(command)
             verb = command.split(" ")[0].upper()
+            accepted = verb == "RCPT" or (verb == "DATA" and accepted)
             scripted = self.answers.get(verb)
             if scripted:
                 answer = scripted.pop(0)
-                if answer == "DROP":
+                if not await self._says_more(answer, writer):
                     return
                 say(answer)
+                accepted = accepted and (verb != "RCPT" or answer.startswith("2"))
                 if verb == "STARTTLS" and answer.startswith("220"):
                     await self._secure(writer)
                     secured = True
@@ -130,6 +138,9 @@ class ScriptedRelay:
                 say("220 go")
                 await self._secure(writer)
                 secured = True
+            elif verb == "DATA" and not accepted:
+                say("554 5.5.1 no valid recipients")
+                continue
             elif verb == "DATA":
                 say("354 go")
             elif verb == "QUIT":
@@ -140,13 +151,17 @@ class ScriptedRelay:
             if verb == "DATA":
                 if not self.read_body:
                     await asyncio.get_running_loop().create_future()
-                body = await reader.readuntil(b"\r\n.\r\n")
+                body = bytearray()
+                while not body.endswith(b"\r\n.\r\n") and body != b".\r\n":
+                    if not (read := await reader.readline()):
+                        return
+                    body += read
                 if not secured:
                     self.plaintext += body
-                self.bodies.append(body)
+                self.bodies.append(bytes(body))
                 final = self.answers.get("DOT")
                 answer = final.pop(0) if final else "250 2.0.0 Ok: queued as 4XyZ"
-                if answer == "DROP":
+                if not await self._says_more(answer, writer):
                     return
                 say(answer)
                 done += 1
@@ -156,6 +171,16 @@ class ScriptedRelay:
                     await writer.wait_closed()
                     self.closed_by_us.set()
                     return
+
+    async def _says_more(self, answer: str, writer: asyncio.StreamWriter) -> bool:
+        """Whether the answer is one; else what it stands for is done."""
+        if answer == "SILENCE":
+            await asyncio.get_running_loop().create_future()
+        if answer.startswith("HALF "):
+            writer.write(answer.removeprefix("HALF ").encode())
+            await writer.drain()
+            writer.close()
+        return answer != "DROP" and not answer.startswith("HALF ")
 
     async def _secure(self, writer: asyncio.StreamWriter) -> None:
         await writer.start_tls(self.tls or ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))

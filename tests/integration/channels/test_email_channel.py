@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bdnews_dispatch.channels.email import EmailChannel, OutgoingMail, ReplyRules
+from bdnews_dispatch.channels.email import EmailChannel, OutgoingMail, ReplyRules, on_the_wire
 from bdnews_dispatch.channels.email import pool as pool_module
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.errors import ChannelError
-from bdnews_dispatch.sandbox import MailFault, Sandbox
+from bdnews_dispatch.sandbox import MailFault, Sandbox, scripted_relay
 from bdnews_dispatch.sandbox.scripted_relay import ScriptedRelay
 from bdnews_dispatch.settings import EmailSettings, load_settings
 
@@ -29,7 +29,7 @@ def settings(address: tuple[str, int], **values: Any) -> EmailSettings:
 
 def mail(number: int = 1, *, recipient: str = "reader@example.cn", content: bytes = BODY) -> OutgoingMail:
     def choose(eight_bit: bool) -> bytes:
-        return content if eight_bit else b"Subject: x\r\n\r\nascii\r\n"
+        return on_the_wire(content) if eight_bit else b"Subject: x\r\n\r\nascii\r\n"
 
     return OutgoingMail(number, f"b+{number}@bounce.example", recipient, choose)
 
@@ -46,8 +46,16 @@ class Gate:
         return self.answers.pop(0) if self.answers else True
 
 
+@pytest.fixture(params=[True, False], ids=["pipelined", "stepwise"], autouse=True)
+def pipelining(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Every test, with a relay that takes commands in groups and with one that does not."""
+    offered = [name for name in scripted_relay.EXTENSIONS if request.param or name != "PIPELINING"]
+    monkeypatch.setattr(scripted_relay, "EXTENSIONS", tuple(offered))
+    return bool(request.param)
+
+
 @pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Sandbox]:
+async def box(tmp_path: Path, pipelining: bool) -> AsyncIterator[Sandbox]:
     async with Sandbox(
         smtp_host="127.0.0.1",
         smtp_port=0,
@@ -56,6 +64,7 @@ async def box(tmp_path: Path) -> AsyncIterator[Sandbox]:
         folder=tmp_path,
         clock=system_clock,
     ) as sandbox:
+        sandbox.faults.pipelining = pipelining
         yield sandbox
 
 
@@ -84,7 +93,7 @@ async def test_many_at_once_each_once(box: Sandbox, channel: EmailChannel) -> No
     )
 
 
-async def test_a_closed_gate_sends_nothing_and_leaves_the_connection_good(
+async def test_a_closed_gate_sends_no_dot_and_the_next_mail_goes_out(
     box: Sandbox, channel: EmailChannel
 ) -> None:
     assert (await channel.send(mail(1), Gate(False))).kind is OutcomeKind.GATE_CLOSED
@@ -92,16 +101,73 @@ async def test_a_closed_gate_sends_nothing_and_leaves_the_connection_good(
     assert [kept.sender for kept in box.mails()] == ["b+2@bounce.example"]
 
 
-async def test_a_closed_gate_says_rset_on_the_same_connection() -> None:
+async def test_behind_a_closed_gate_the_connection_is_gone() -> None:
     async with ScriptedRelay() as relay, EmailChannel(settings(relay.address), RULES) as channel:
         await channel.send(mail(1), Gate(False))
         await channel.send(mail(2), Gate())
+    assert [[command.split(" ")[0] for command in commands] for commands in relay.connections] == [
+        ["EHLO", "MAIL", "RCPT", "DATA"],
+        ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"],
+    ]
+    assert len(relay.bodies) == 1
+
+
+async def test_behind_a_refusal_the_same_connection_goes_on_with_rset() -> None:
+    answers = {"RCPT": ["550 5.1.1 no"]}
+    async with ScriptedRelay(answers=answers) as relay, EmailChannel(settings(relay.address), RULES) as channel:
+        await channel.send(mail(1), Gate())
+        await channel.send(mail(2), Gate())
     (commands,) = relay.connections
     verbs = [command.split(" ")[0] for command in commands]
-    assert verbs == ["EHLO", "MAIL", "RCPT", "RSET", "MAIL", "RCPT", "DATA", "QUIT"]
+    assert verbs[-5:] == ["RSET", "MAIL", "RCPT", "DATA", "QUIT"]
+    assert len(relay.bodies) == 1
 
 
-async def test_the_gate_is_asked_once_and_only_after_the_recipient_was_taken(
+async def test_a_relay_that_says_354_without_a_recipient_gets_a_lone_dot() -> None:
+    answers = {"RCPT": ["550 5.1.1 no"], "DATA": ["354 go"]}
+    async with ScriptedRelay(answers=answers) as relay, EmailChannel(settings(relay.address), RULES) as channel:
+        first = await channel.send(mail(1), Gate())
+        second = await channel.send(mail(2), Gate())
+    assert (first.kind, second.kind) == (OutcomeKind.REFUSED, OutcomeKind.ACCEPTED)
+    # RFC 2920 §3.1. A stepwise client has not said DATA at all.
+    assert [body for body in relay.bodies if body != b".\r\n"] == relay.bodies[-1:]
+
+
+async def test_the_dot_travels_with_the_next_envelope(pipelining: bool) -> None:
+    """Two mails over one line: what the relay saw is the same, whatever went together."""
+    async with ScriptedRelay() as relay, EmailChannel(settings(relay.address), RULES) as channel:
+        async with channel.line() as line:
+            first, second = line.prepare(mail(1)), line.prepare(mail(2))
+            assert not isinstance(first, Outcome) and not isinstance(second, Outcome)
+            assert await line.offer(first) is None
+            assert (await line.finish(second)).kind is OutcomeKind.ACCEPTED
+            seen = [command.split(" ")[0] for command in relay.connections[0]]
+            assert await line.offer(second) is None
+            assert (await line.finish()).kind is OutcomeKind.ACCEPTED
+    (commands,) = relay.connections
+    assert [c.split(" ")[0] for c in commands] == ["EHLO", *["MAIL", "RCPT", "DATA"] * 2, "QUIT"]
+    assert (len(seen) > 4) == pipelining  # by then the next envelope had come, too
+    assert len(relay.bodies) == 2
+
+
+async def test_replies_out_of_order_send_one_command_at_a_time_from_then_on() -> None:
+    answers = {"MAIL": ["354 what"]}
+    async with ScriptedRelay(answers=answers) as relay, EmailChannel(settings(relay.address), RULES) as channel:
+        first = await channel.send(mail(1), Gate())
+        second = await channel.send(mail(2), Gate())
+        kind = await _line_kind(channel)
+    assert (first.kind, first.code) == (OutcomeKind.DEFERRED, "reply.malformed")
+    assert second.kind is OutcomeKind.ACCEPTED
+    assert kind == "StepwiseLine"
+    assert len(relay.bodies) == 1
+
+
+async def _line_kind(channel: EmailChannel) -> str:
+    async with channel.line() as line:
+        return type(line).__name__
+
+
+async def test_the_gate_is_asked_once_and_only_when_all_but_the_dot_is_out(
     box: Sandbox, channel: EmailChannel
 ) -> None:
     box.faults.on_mail(MailFault("gone@*", reply="550 5.1.1 User unknown"))
@@ -190,11 +256,14 @@ async def test_no_answer_before_the_message_is_not_in_doubt(box: Sandbox) -> Non
 async def test_a_relay_that_stops_reading_has_not_seen_the_dot() -> None:
     big = b"Subject: x\r\n\r\n" + b"x" * 900 + b"\r\n" + (b"y" * 900 + b"\r\n") * 20_000
     async with (
-        ScriptedRelay(read_body=False, extensions=("8BITMIME",)) as relay,
-        EmailChannel(settings(relay.address, final_timeout_seconds=0.3), RULES) as channel,
+        ScriptedRelay(read_body=False, extensions=("8BITMIME", *scripted_relay.EXTENSIONS[:-2])) as relay,
+        EmailChannel(
+            settings(relay.address, timeout_seconds=0.3, final_timeout_seconds=0.3), RULES
+        ) as channel,
     ):
         outcome = await channel.send(mail(content=big), Gate())
-    assert (outcome.kind, outcome.code) == (OutcomeKind.DEFERRED, "timeout.final")
+    assert outcome.kind is OutcomeKind.DEFERRED
+    assert outcome.code in {"timeout.body", "timeout.final"}
 
 
 async def test_an_answer_nobody_understands_behind_the_dot_is_in_doubt() -> None:
@@ -303,7 +372,7 @@ async def test_a_bad_address_never_reaches_the_relay(address: str) -> None:
         as_recipient = await send_to(relay, mail(recipient=address))
         as_sender = await send_to(relay, OutgoingMail(1, address, "reader@example.cn", lambda _: BODY))
     assert as_recipient.code == as_sender.code == "address.invalid"
-    assert relay.connections == []
+    assert not any(command.startswith("MAIL") for commands in relay.connections for command in commands)
 
 
 async def test_a_bare_line_feed_never_goes_out() -> None:

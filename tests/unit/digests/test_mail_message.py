@@ -2,19 +2,27 @@
 
 import re
 from email import message_from_bytes
+from email.headerregistry import Address
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
 from html.parser import HTMLParser
+from typing import Any
 
+import css_inline
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from markupsafe import Markup
 from tests.unit.digests.digest_samples import HEADERS, digest_of, slots
 
+from bdnews_dispatch.channels.email import on_the_wire
+from bdnews_dispatch.digests import rendering
+from bdnews_dispatch.digests.digest import Digest
 from bdnews_dispatch.digests.message import Headers, Slots, Variant
 from bdnews_dispatch.digests.rendering import render_digest
 from bdnews_dispatch.digests.slots import SENTINELS, shown_name
+from bdnews_dispatch.shipped import shipped
 
 VARIANT = render_digest(digest_of("policy", "local", "company"), HEADERS, track=True)
 HOSTILE_NAMES = [
@@ -188,7 +196,7 @@ def test_addresses_beyond_ascii() -> None:
 )
 @pytest.mark.parametrize("value", ["javascript:alert(1)\r\nX: y", "", "https://x.example/ <b>", "x" * 5000])
 def test_our_own_values_are_held_to_their_form(field: str, value: str) -> None:
-    values = {name: getattr(slots(), name) for name in Slots.__dataclass_fields__}
+    values = slots()._asdict()
     with pytest.raises(ValueError, match=field):
         VARIANT.assemble(Slots(**(values | {field: value})), eight_bit=True)
 
@@ -217,3 +225,74 @@ def test_both_encodings_carry_the_same_words() -> None:
 
 def test_it_is_the_same_message_on_every_try() -> None:
     assert VARIANT.assemble(slots(), eight_bit=True) == VARIANT.assemble(slots(), eight_bit=True)
+
+
+def _with_values(value: Any, values: Slots) -> Any:
+    """A template's context with a recipient's own values where the slots' characters stand."""
+    match value:
+        case dict():
+            return {key: _with_values(item, values) for key, item in value.items()}
+        case list() | tuple():
+            return [_with_values(item, values) for item in value]
+        case str() if value == SENTINELS["pixel"]:
+            return Markup('<img src="{}" width="1" height="1" alt="">').format(values.pixel_url)
+        case str():
+            return filled(value, values)
+        case _:
+            return value
+
+
+def _rendered_plainly(digest: Digest, values: Slots) -> EmailMessage:
+    """What most programs do for each recipient: Jinja2 with the values themselves, and EmailMessage."""
+    context = _with_values(rendering._context(digest, "zh", track=True, reason=""), values)
+    html_templates, text_templates = rendering._environments(shipped("templates") / "email")
+    html = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False, minify_css=True).inline(
+        html_templates.get_template("digest/body.html").render(context)
+    ).replace(' data-css-inline="keep"', "")
+    message = EmailMessage()
+    message["From"] = Address("水务动态", addr_spec="digest@water.example")
+    message["To"] = Address(shown_name(values.recipient_name), addr_spec=values.recipient_address)
+    message["Subject"] = text_templates.get_template("digest/subject.txt").render(context).strip()
+    message["Message-ID"] = f"<{values.message_id}>"
+    message["List-Unsubscribe"] = (
+        f"<mailto:{values.unsubscribe_mailto}?subject=unsubscribe>, <{values.one_click_url}>"
+    )
+    message["X-Entity-Ref-ID"] = values.delivery_reference
+    message.set_content(text_templates.get_template("digest/body.txt").render(context), cte="base64")
+    message.add_alternative(html, subtype="html", cte="base64")
+    return message
+
+
+@settings(max_examples=40, deadline=None)
+@given(name=names, address=st.sampled_from(["a@b.example", "o'neil+x&y@gov.example"]), eight_bit=st.booleans())
+@example(name="<b>&\"'.", address="a@b.example", eight_bit=True)
+@example(name="", address="a@b.example", eight_bit=True)
+def test_the_joined_mail_is_the_one_rendered_plainly(name: str, address: str, eight_bit: bool) -> None:
+    values = slots(name, address, pixel="https://water.example/o/t.gif?a=1&b=2")
+    joined = parsed(VARIANT.assemble(values, eight_bit=eight_bit))
+    plain = _rendered_plainly(digest_of("policy", "local", "company"), values)
+    for field in ("Subject", "Message-ID", "List-Unsubscribe", "X-Entity-Ref-ID"):
+        assert joined[field] == plain[field]
+    for field in ("From", "To"):
+        assert joined[field].addresses[0].addr_spec == plain[field].addresses[0].addr_spec
+    assert part(joined, "plain").split() == part(plain, "plain").split()
+    got, meant = Events(part(joined, "html")), Events(part(plain, "html"))
+    assert got.words.split() == meant.words.split()
+    # <wbr> is where folding let a line of text end that was longer than a mail's may be.
+    assert [tag for tag in got.tags if tag[0] != "wbr"] == meant.tags
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    name=st.one_of(names, st.sampled_from([".", "..", ".a"])),
+    text=st.lists(st.sampled_from(["", ".", "..", "a", SENTINELS["recipient_name"], "\n"]), max_size=12).map("".join),
+    eight_bit=st.booleans(),
+)
+@example(name="", text=SENTINELS["recipient_name"] * 2 + ".", eight_bit=True)
+@example(name=".", text="\n" + SENTINELS["recipient_name"], eight_bit=True)
+def test_on_the_wire_every_line_that_begins_with_a_dot_has_it_doubled(
+    name: str, text: str, eight_bit: bool
+) -> None:
+    variant = Variant(subject="x", html=f"<p>{text}</p>\n{text}", text=text + "\n", headers=HEADERS)
+    plain = variant.assemble(slots(name), eight_bit=eight_bit)
+    assert variant.on_the_wire(slots(name), eight_bit=eight_bit) == on_the_wire(plain)

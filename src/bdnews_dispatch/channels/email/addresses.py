@@ -6,6 +6,7 @@ In: an address as a subscriber list or a setting holds it. Out: a `Mailbox`, its
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
 
@@ -77,6 +78,7 @@ def parse_mailbox(address: str) -> Mailbox:
     return Mailbox(local, ascii_domain)
 
 
+@lru_cache(maxsize=4096)
 def _ascii_domain(domain: str) -> str:
     if not domain.isascii():
         try:

@@ -1,38 +1,35 @@
-"""Mail goes out here: MAIL, RCPT, the gate, DATA, the message, and what the relay said to it.
+"""Mail goes out here: the envelope, the body, the gate, the final dot, and what the relay said to it.
 
-In: an `OutgoingMail` and the ledger's gate. Out: an `Outcome`; no exception for anything a relay does. Called
-by dispatch/. What failed before the message had left was certainly not delivered (RFC 5321 §4.1.1.10); what
-got no answer behind its final dot may have been.
+In: an `OutgoingMail` and the ledger's gate, one at a time (`send`) or over a line (`line`). Out: an `Outcome`; no
+exception for anything a relay does. Called by dispatch/. What failed before the final dot was certainly not delivered
+(RFC 5321 §4.1.1.10); what got no answer behind it may have been.
 """
 
 import asyncio
 import logging
 import ssl
-from email.utils import parseaddr
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
 import aiosmtplib
 
-from bdnews_dispatch.channels.email.addresses import BadAddressError, Mailbox, parse_mailbox
 from bdnews_dispatch.channels.email.connection import (
-    BodyLostError,
     Connection,
     RelayError,
     RelaySettings,
     open_connection,
 )
-from bdnews_dispatch.channels.email.message import OutgoingMail, fault_of, on_the_wire
-from bdnews_dispatch.channels.email.pool import ConnectionPool
-from bdnews_dispatch.channels.email.replies import ReplyRules, Stage
+from bdnews_dispatch.channels.email.line import Line, StaleLineError, StepwiseLine
+from bdnews_dispatch.channels.email.message import OutgoingMail
+from bdnews_dispatch.channels.email.pipelining import PipelinedLine
+from bdnews_dispatch.channels.email.pool import LinePool
+from bdnews_dispatch.channels.email.replies import ReplyRules
 from bdnews_dispatch.channels.outcome import Gate, Outcome, OutcomeKind
 from bdnews_dispatch.errors import ChannelError
 
 _log = logging.getLogger(__name__)
-
-
-class _StaleError(Exception):
-    """A connection out of the pool was dead when it was used: nothing was sent, take a new one."""
 
 
 class EmailChannel:
@@ -50,8 +47,9 @@ class EmailChannel:
         self._settings = settings
         self._rules = rules
         self._tls = tls
-        self._pool = ConnectionPool(
-            self._connect,
+        self._in_step = True
+        self._pool = LinePool(
+            self._open_line,
             limit=settings.connections,
             messages_per_connection=settings.messages_per_connection,
         )
@@ -64,12 +62,29 @@ class EmailChannel:
     ) -> None:
         await self._pool.close()
 
+    @asynccontextmanager
+    async def line(self, *, fresh: bool = False) -> AsyncIterator[Line]:
+        """A line of the pool, for one mail or for many (`is_spent` says when to take another).
+
+        Args:
+            fresh: a new connection, whatever stands idle.
+
+        Raises:
+            RelayError: the relay can't be used; nothing was sent.
+        """
+        async with self._pool.line(fresh=fresh) as line:
+            yield line
+
+    def is_spent(self, line: Line) -> bool:
+        """Whether no other mail may go over the line."""
+        return self._pool.is_spent(line)
+
     async def send(self, mail: OutgoingMail, gate: Gate) -> Outcome:
         """Send one mail.
 
         Args:
             mail: what and to whom.
-            gate: asked once, after the relay accepted the recipient and before DATA.
+            gate: asked once, when all but the final dot is out.
 
         Returns:
             What happened. ACCEPTED only on a 2xx behind the final dot; UNCERTAIN only where the dot may have
@@ -80,18 +95,12 @@ class EmailChannel:
             asyncio.CancelledError: the connection is closed; after the gate the delivery is in doubt.
         """
         try:
-            sender, recipient = _mailbox(mail.sender), _mailbox(mail.recipient)
-        except BadAddressError as error:
-            return Outcome(OutcomeKind.REFUSED, "address.invalid", str(error), "smtp")
-        try:
             try:
-                outcome = await self._attempt(mail, sender, recipient, gate, fresh=False)
-            except _StaleError:
-                outcome = await self._attempt(mail, sender, recipient, gate, fresh=True)
+                outcome = await self._attempt(mail, gate, fresh=False)
+            except StaleLineError:
+                outcome = await self._attempt(mail, gate, fresh=True)
         except RelayError as error:
-            outcome = Outcome(
-                OutcomeKind.UNAVAILABLE, error.code, error.message[:500], "smtp", remedy=error.remedy
-            )
+            outcome = unavailable(error)
         _log.debug(
             "email.outcome",
             extra={
@@ -99,7 +108,6 @@ class EmailChannel:
                 "outcome": outcome.kind.value,
                 "code": outcome.code,
                 "rule": outcome.rule,
-                "domain": recipient.domain,
             },
         )
         return outcome
@@ -136,108 +144,38 @@ class EmailChannel:
             self._tls = await asyncio.to_thread(ssl.create_default_context)
         return await open_connection(self._settings, self._tls)
 
-    async def _attempt(
-        self, mail: OutgoingMail, sender: Mailbox, recipient: Mailbox, gate: Gate, *, fresh: bool
-    ) -> Outcome:
-        async with self._pool.connection(fresh=fresh) as connection:
-            offered = connection.extensions
-            if (sender.needs_smtputf8 or recipient.needs_smtputf8) and "smtputf8" not in offered:
-                return Outcome(
-                    OutcomeKind.REFUSED,
-                    "address.smtputf8",
-                    "地址含非 ASCII 字符，而中继不支持 SMTPUTF8",
-                    "smtp",
-                )
-            eight_bit = "8bitmime" in offered
-            message = mail.content(eight_bit)
-            if fault := fault_of(message, eight_bit=eight_bit):
-                return Outcome(OutcomeKind.REFUSED, *fault, "smtp")
-            options = _mail_options(
-                message, offered, smtputf8=sender.needs_smtputf8 or recipient.needs_smtputf8
+    async def _open_line(self) -> Line:
+        connection = await self._connect()
+        settings = self._settings
+        if "pipelining" in connection.extensions and self._in_step:
+            return PipelinedLine(
+                connection,
+                self._rules,
+                timeout_seconds=settings.timeout_seconds,
+                final_timeout_seconds=settings.final_timeout_seconds,
+                out_of_step=self._lost_step,
             )
-            if refusal := await self._envelope(connection, sender, recipient, options):
+        return StepwiseLine(connection, self._rules, settings.final_timeout_seconds)
+
+    def _lost_step(self) -> None:
+        """Replies did not match commands: from now on one command at a time."""
+        if self._in_step:
+            self._in_step = False
+            _log.warning("email.out_of_step", extra={"host": self._settings.host})
+
+    async def _attempt(self, mail: OutgoingMail, gate: Gate, *, fresh: bool) -> Outcome:
+        async with self._pool.line(fresh=fresh) as line:
+            ready = line.prepare(mail)
+            if isinstance(ready, Outcome):
+                return ready
+            if refusal := await line.offer(ready):
                 return refusal
             if not await gate():
+                line.drop()
                 return Outcome(OutcomeKind.GATE_CLOSED, "gate.closed", "", "smtp")
-            return await self._message(connection, message, recipient)
-
-    async def _envelope(
-        self, connection: Connection, sender: Mailbox, recipient: Mailbox, options: list[str]
-    ) -> Outcome | None:
-        """MAIL and RCPT; None if both were accepted."""
-        reused = connection.sent > 0
-        stage = Stage.MAIL
-        try:
-            await connection.mail(sender.address, options)
-            stage = Stage.RCPT
-            await connection.rcpt(recipient.address)
-        except aiosmtplib.SMTPResponseException as error:
-            return self._refused(connection, error.code, error.message, stage, recipient)
-        except aiosmtplib.SMTPTimeoutError:
-            connection.abort()
-            return Outcome(OutcomeKind.DEFERRED, f"timeout.{stage.value}", "中继没有按时回答", "smtp")
-        except (aiosmtplib.SMTPException, OSError) as error:
-            connection.abort()
-            if reused:
-                raise _StaleError from error
-            return Outcome(OutcomeKind.DEFERRED, "connection.lost", "连接在正文之前中断", "smtp")
-        return None
-
-    async def _message(self, connection: Connection, message: bytes, recipient: Mailbox) -> Outcome:
-        """DATA, the message, the dot. The gate is open."""
-        try:
-            response = await connection.data()
-        except aiosmtplib.SMTPResponseException as error:
-            return self._refused(connection, error.code, error.message, Stage.DATA, recipient)
-        except aiosmtplib.SMTPTimeoutError:
-            connection.abort()
-            return Outcome(OutcomeKind.DEFERRED, "timeout.data", "中继没有按时回答 DATA", "smtp")
-        except (aiosmtplib.SMTPException, OSError):
-            connection.abort()
-            return Outcome(OutcomeKind.DEFERRED, "connection.lost", "连接在正文之前中断", "smtp")
-        if response.code != aiosmtplib.SMTPStatus.start_input:
-            return self._refused(connection, response.code, response.message, Stage.DATA, recipient)
-        try:
-            response = await connection.body(on_the_wire(message), self._settings.final_timeout_seconds)
-        except BodyLostError as error:
-            if error.dot_may_be_out:
-                return Outcome(
-                    OutcomeKind.UNCERTAIN, error.code, "正文之后没有收到回答，可能已经送达", "smtp"
-                )
-            return Outcome(OutcomeKind.DEFERRED, error.code, "连接在正文发完之前中断", "smtp")
-        if not 200 <= response.code < 300 and not 400 <= response.code < 600:
-            connection.abort()
-            return Outcome(
-                OutcomeKind.UNCERTAIN, "reply.malformed", "正文之后的回答无法理解，可能已经送达", "smtp"
-            )
-        return self._rules.classify(response.code, response.message, Stage.BODY, recipient=recipient.address)
-
-    def _refused(
-        self, connection: Connection, code: int, text: str, stage: Stage, recipient: Mailbox
-    ) -> Outcome:
-        """A reply other than the one hoped for, before any byte of the message."""
-        if not 400 <= code < 600:
-            # Nonsense (aiosmtplib says -1), or a 2xx to DATA: who knows what is answered next.
-            connection.abort()
-            return Outcome(OutcomeKind.DEFERRED, "reply.malformed", "中继的回答无法理解", "smtp")
-        return self._rules.classify(code, text, stage, recipient=recipient.address)
+            return await line.finish()
 
 
-def _mailbox(address: str) -> Mailbox:
-    mailbox = parse_mailbox(address)
-    # aiosmtplib takes an address apart once more, by a laxer rule: what it would send must be what we
-    # checked.
-    if parseaddr(mailbox.address)[1] != mailbox.address:
-        raise BadAddressError("地址有歧义")
-    return mailbox
-
-
-def _mail_options(message: bytes, offered: frozenset[str], *, smtputf8: bool) -> list[str]:
-    options = []
-    if "size" in offered:
-        options.append(f"SIZE={len(message)}")  # RFC 1870: too large is refused before it is sent
-    if not message.isascii():
-        options.append("BODY=8BITMIME")
-    if smtputf8:
-        options.append("SMTPUTF8")
-    return options
+def unavailable(error: RelayError) -> Outcome:
+    """What it means for a mail that the relay can't be used."""
+    return Outcome(OutcomeKind.UNAVAILABLE, error.code, error.message[:500], "smtp", remedy=error.remedy)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import aiosmtplib
 from pydantic import SecretStr
@@ -75,16 +75,12 @@ class Connection:
     """An open, greeted, secured, signed-in connection.
 
     Attributes:
-        sent: how many messages were tried on it.
-        idle_since: the loop's time when it was given back.
         in_transaction: MAIL was accepted, so RSET is due before another.
     """
 
     def __init__(self, client: aiosmtplib.SMTP, timeout_seconds: float) -> None:
         self._client = client
         self._timeout = timeout_seconds
-        self.sent = 0
-        self.idle_since = 0.0
         self.in_transaction = False
 
     @property
@@ -121,12 +117,17 @@ class Connection:
         """DATA alone: 354 means that the message may follow. Raises aiosmtplib's errors."""
         return await self._client.execute_command(b"DATA", timeout=self._timeout)
 
-    async def body(self, wire: bytes, timeout_seconds: float) -> aiosmtplib.SMTPResponse:
-        """The message and its final dot.
+    def write(self, data: bytes) -> None:
+        """The message behind DATA, without its dot. Raises aiosmtplib's errors."""
+        if self._client.protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        self._client.protocol.write(data)
+
+    async def dot(self, dot: bytes, timeout_seconds: float) -> aiosmtplib.SMTPResponse:
+        """The final dot.
 
         Args:
-            wire: dot-stuffed, with the dot.
-            timeout_seconds: for the answer behind the dot (RFC 5321 §4.5.3.2.6).
+            timeout_seconds: for the answer behind it (RFC 5321 §4.5.3.2.6).
 
         Raises:
             BodyLostError: no answer. The connection is closed; what was not written yet stays unwritten.
@@ -135,7 +136,7 @@ class Connection:
         if protocol is None:
             raise BodyLostError("connection.lost", dot_may_be_out=False)
         try:
-            protocol.write(wire)
+            protocol.write(dot)
         except aiosmtplib.SMTPServerDisconnected:
             raise BodyLostError("connection.lost", dot_may_be_out=False) from None
         try:
@@ -151,9 +152,13 @@ class Connection:
             self.abort()
             raise BodyLostError("connection.lost", dot_may_be_out=True) from None
         self.in_transaction = False
-        if response.code == aiosmtplib.SMTPStatus.domain_unavailable:
-            self.abort()
         return response
+
+    def take_over(self) -> asyncio.Transport:
+        """The transport, for somebody who goes on with the dialogue; aiosmtplib has no more part in it."""
+        transport = self._client.transport
+        assert transport is not None  # noqa: S101  # it was opened a moment ago
+        return cast(asyncio.Transport, transport)
 
     async def reset(self) -> None:
         """RSET. Raises aiosmtplib's errors."""
@@ -177,14 +182,14 @@ class Connection:
         abort(self._client)
 
     def _unwritten(self) -> int:
-        transport = self._client.transport
-        return transport.get_write_buffer_size() if isinstance(transport, asyncio.WriteTransport) else 0
+        transport = cast(asyncio.WriteTransport | None, self._client.transport)
+        return transport.get_write_buffer_size() if transport is not None else 0
 
 
 def abort(client: aiosmtplib.SMTP) -> None:
     """Close a client's connection without flushing."""
-    transport = client.transport
-    if isinstance(transport, asyncio.WriteTransport):
+    transport = cast(asyncio.WriteTransport | None, client.transport)
+    if transport is not None:
         transport.abort()
     client.close()
 

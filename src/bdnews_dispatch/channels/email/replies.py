@@ -154,14 +154,17 @@ def redact(text: str, recipient: str = "") -> str:
 
     aiosmtplib hands bytes that are no UTF-8 through as lone surrogates; relays in China answer in GB 18030.
     """
-    raw = text.encode("utf-8", "surrogateescape")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        text = raw.decode("gb18030", "replace")
-    text = _ADDRESS.sub("<…>", _CONTROL.sub(" ", text))
+    if not text.isascii():
+        raw = text.encode("utf-8", "surrogateescape")
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            text = raw.decode("gb18030", "replace")
+    text = _CONTROL.sub(" ", text)
+    if "@" in text:
+        text = _ADDRESS.sub("<…>", text)
     local = recipient.rpartition("@")[0]
-    if len(local) > 2:
+    if len(local) > 2 and local.lower() in text.lower():  # making a pattern costs more than all else here
         text = re.sub(rf"(?<!\w){re.escape(local)}(?!\w)", "…", text, flags=re.IGNORECASE)
     return text.strip()[:TEXT_LIMIT]
 

@@ -1,0 +1,97 @@
+"""How much a relay and a recipient's provider may be given: config/providers.toml, `[relay]` and `[[provider]]`.
+
+In: the file. Out: a `Limit` for each recipient domain. Caller: dispatch/ (pacing).
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from bdnews_dispatch.channels.email.replies import FILE
+from bdnews_dispatch.errors import SettingsError
+from bdnews_dispatch.shipped import shipped
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What one provider, or the relay, may be given; 0 is no limit.
+
+    Attributes:
+        name: the provider's, or the domain's where it has none.
+        messages_per_second: on average; a tenth of a second's worth may go at once.
+        connections: messages under way at the same time.
+        messages_per_connection: to this provider, over one connection of ours.
+    """
+
+    name: str
+    messages_per_second: float = 0.0
+    connections: int = 0
+    messages_per_connection: int = 0
+
+
+class Limits:
+    """Limits by domain."""
+
+    def __init__(
+        self, relay: Limit | None = None, providers: Mapping[str, Limit] | None = None, others: Limit | None = None
+    ) -> None:
+        """Args: providers: by domain. others: for a domain of no known provider; each such domain has its own."""
+        self.relay = relay or Limit("relay")
+        self._providers = dict(providers or {})
+        self._others = others or Limit("")
+
+    @classmethod
+    def load(cls, file: Path | None = None) -> Self:
+        """Read the limits.
+
+        Args:
+            file: by default the one that ships.
+
+        Raises:
+            SettingsError: the file can't be read, or a limit in it is wrong; names it.
+        """
+        file = file or shipped("config") / FILE
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"读不到服务商限额 {file}：{error}") from error
+        providers: dict[str, Limit] = {}
+        for row in content.get("provider", []):
+            domains = row.pop("domains", [])
+            if not isinstance(domains, list) or not domains:
+                raise SettingsError(f"服务商 {row.get('name', '?')} 没有 domains（{file}）")
+            limit = _limit(row, file)
+            providers |= {str(domain).lower(): limit for domain in domains}
+        return cls(
+            _limit({"name": "relay", **content.get("relay", {})}, file),
+            providers,
+            _limit({"name": "others", **content.get("others", {})}, file),
+        )
+
+    def of(self, domain: str) -> Limit:
+        """The limit for a recipient's domain, in lower case."""
+        known = self._providers.get(domain)
+        if known is not None:
+            return known
+        o = self._others
+        return Limit(domain, o.messages_per_second, o.connections, o.messages_per_connection)
+
+
+def _limit(row: Mapping[str, Any], file: Path) -> Limit:
+    name = str(row.get("name", "?"))
+    known = {field.name for field in fields(Limit)}
+    for key, value in row.items():
+        if key in {"name", "source"}:
+            continue
+        if key not in known:
+            raise SettingsError(f"服务商 {name} 没有名为 {key} 的限额（{file}）", hint=f"可用：{'、'.join(sorted(known))}。")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise SettingsError(f"服务商 {name} 的 {key} 应为不小于 0 的数（{file}）")
+    return Limit(
+        name,
+        float(row.get("messages_per_second", 0)),
+        int(row.get("connections", 0)),
+        int(row.get("messages_per_connection", 0)),
+    )

@@ -1,0 +1,101 @@
+"""Pacing: when the next message to a provider may go, from its limits and from what it has answered lately.
+
+In: limits (config/providers.toml), outcomes. Out: a moment. Caller: stock.py. A provider that says "slower" gets half of
+what it got; every minute in which it does not say so again doubles it, up to its limit. Times are seconds of a clock
+that only runs forward (the event loop's).
+"""
+
+import math
+
+from bdnews_dispatch.channels.email.limits import Limit
+from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
+
+#: Codes that mean "slower" whatever their words: RFC 5321 §4.2.3 (421 and 45x are about load and policy of the moment).
+SLOWER = frozenset({"421", "450", "451"})
+#: Refusals of messages that were under way together are one refusal.
+ONE_REFUSAL_SECONDS = 5.0
+#: After a slow-down the rate doubles in this time.
+DOUBLES_IN_SECONDS = 60.0
+#: Never slower than one message in this time, so that somebody finds out when it is over.
+SLOWEST_RATE = 1 / 60
+#: What may be caught up at once of a rate that was not used.
+BURST_SECONDS = 0.1
+#: Over this time the rate is measured that a provider without a limit has been given.
+MEASURED_SECONDS = 10.0
+
+
+class Pace:
+    """One provider, or the relay as a whole.
+
+    Attributes:
+        under_way: messages begun and not ended.
+        closed_until: nothing goes before.
+    """
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.under_way = 0
+        self.closed_until = 0.0
+        self._next_at = 0.0
+        self._slowed_rate = 0.0
+        self._slowed_at = -math.inf
+        self._measured_from = 0.0
+        self._measured = 0
+
+    def rate(self, now: float) -> float:
+        """Messages a second at this moment; infinite where nothing limits them."""
+        most = self.limit.messages_per_second or math.inf
+        if not self._slowed_rate:
+            return most
+        rate = self._slowed_rate * 2 ** ((now - self._slowed_at) / DOUBLES_IN_SECONDS)
+        # Without a limit: forgotten when it is sixty-four times what it was slowed down to.
+        if rate >= min(most, self._slowed_rate * 64):
+            self._slowed_rate = 0.0
+            return most
+        return rate
+
+    def ready_at(self, now: float) -> float:
+        """When the next message may begin; infinity: when one of those under way has ended."""
+        if self.limit.connections and self.under_way >= self.limit.connections:
+            return math.inf
+        return max(self.closed_until, self._next_at)
+
+    def begin(self, now: float) -> None:
+        """A message begins."""
+        self.under_way += 1
+        rate = self.rate(now)
+        if rate < math.inf:
+            self._next_at = max(self._next_at, now - BURST_SECONDS) + 1 / rate
+        if now - self._measured_from > MEASURED_SECONDS:
+            self._measured_from, self._measured = now, 0
+        self._measured += 1
+
+    def end(self) -> None:
+        """A message has ended, one way or another."""
+        self.under_way -= 1
+
+    def slow_down(self, now: float, wait: float | None = None) -> None:
+        """The other side says "slower". Args: wait: seconds in which it wants nothing at all, where it says so."""
+        if wait:
+            self.closed_until = max(self.closed_until, now + wait)
+        if now - self._slowed_at < ONE_REFUSAL_SECONDS and self._slowed_rate:
+            return
+        rate = self.rate(now)
+        if rate == math.inf:
+            rate = self._measured / max(now - self._measured_from, 1.0)
+        self._slowed_rate = max(rate / 2, SLOWEST_RATE)
+        self._slowed_at = now
+        self._next_at = now + 1 / self._slowed_rate
+
+
+def who_is_slow(outcome: Outcome) -> str:
+    """Whom an outcome slows down: `domain`, `relay`, or nobody ("")."""
+    if outcome.kind is OutcomeKind.UNAVAILABLE:
+        return "relay" if outcome.code in SLOWER else ""
+    if outcome.kind is not OutcomeKind.DEFERRED:
+        return ""
+    if outcome.rule:
+        return {"domain": "domain", "connection": "domain", "sender": "domain", "channel": "relay"}.get(
+            outcome.scope, ""
+        )
+    return "domain" if outcome.code in SLOWER else ""

@@ -1,0 +1,222 @@
+"""The stock: what is claimed and waits for its turn on one way out.
+
+In: parcels as they are claimed. Out: the next parcel for a lane that has room. Urgent ones first, dispatches of the same
+urgency in turn, and nobody waits behind a provider that is slow: its parcels stand aside until their moment, and those
+for which it would take too long go back to the ledger. Caller: sending.
+"""
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bdnews_dispatch.channels.email.limits import Limits
+from bdnews_dispatch.channels.outcome import Outcome
+from bdnews_dispatch.dispatch.composing import Composer
+from bdnews_dispatch.dispatch.ledger import Claim
+from bdnews_dispatch.dispatch.pacing import Pace, who_is_slow
+from bdnews_dispatch.subscribers.audience import Person
+
+#: A parcel that can't go within this time goes back to the ledger: another worker, or this one later, will claim it.
+#: Half a lease of the default length.
+STANDS_ASIDE_SECONDS = 30.0
+#: The same as a number, where only connections are limited and nobody knows how long they take.
+STAND_ASIDE = 200
+#: Wait of a parcel that goes back for that reason, seconds.
+BACK_SECONDS = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class Parcel:
+    """A claimed delivery with all that sending needs.
+
+    Attributes:
+        target: the address or openid.
+        urgency: smaller goes first.
+        domain: of the address, lower case; "" for WeChat.
+        window_open: the platform takes 客服 messages for this follower now.
+    """
+
+    claim: Claim
+    person: Person
+    composer: Composer
+    target: str
+    urgency: int
+    domain: str = ""
+    window_open: bool = False
+    pace: Pace | None = field(default=None, repr=False)
+
+
+class Stock:
+    """Parcels of one way out (a relay, an account)."""
+
+    def __init__(
+        self, limits: Limits, *, low: int, on_low: Callable[[int], None], put_back: Callable[[Parcel, float], None]
+    ) -> None:
+        """Args:
+        low: a dispatch that has fewer parcels here is told of by `on_low`.
+        on_low: gets the dispatch's id.
+        put_back: gets a parcel that can't go soon, and after how many seconds it may be claimed again.
+        """
+        self._limits = limits
+        self._low = low
+        self._on_low = on_low
+        self._put_back = put_back
+        self._relay = Pace(limits.relay)
+        self._by_domain: dict[str, Pace] = {}
+        self._by_provider: dict[str, Pace] = {}
+        self._in_turn: dict[int, OrderedDict[int, deque[Parcel]]] = {}
+        self._number: dict[int, int] = {}
+        self._aside: dict[Pace, list[tuple[int, int, Parcel]]] = {}
+        self._order = itertools.count()
+        self._sleepers: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    def number_of(self, dispatch_id: int) -> int:
+        """Parcels of the dispatch that could go at once."""
+        return self._number.get(dispatch_id, 0)
+
+    def put(self, parcel: Parcel) -> None:
+        """A parcel has been claimed."""
+        pace = self._by_domain.get(parcel.domain)
+        if pace is None:
+            limit = self._limits.of(parcel.domain)
+            pace = self._by_domain[parcel.domain] = self._by_provider.setdefault(limit.name, Pace(limit))
+        parcel.pace = pace
+        dispatch = parcel.claim.dispatch_id
+        turn = self._in_turn.setdefault(parcel.urgency, OrderedDict())
+        turn.setdefault(dispatch, deque()).append(parcel)
+        self._number[dispatch] = self._number.get(dispatch, 0) + 1
+        self._wake()
+
+    def take_now(self) -> Parcel | None:
+        """The next parcel that may go at this moment; it counts as under way until `done`."""
+        now = self._loop.time()
+        if self._closed or self._relay.ready_at(now) > now:
+            return None
+        for pace, heap in self._aside.items():
+            if pace.ready_at(now) <= now:
+                stood = heapq.heappop(heap)[2]
+                if not heap:
+                    del self._aside[pace]
+                self._begin(stood, now)
+                if self._sleepers:
+                    self._look_again()
+                return stood
+        while (parcel := self._next_in_turn()) is not None:
+            assert parcel.pace is not None  # noqa: S101  # `put` has set it
+            if parcel.pace.ready_at(now) <= now:
+                return self._begin(parcel, now)
+            self._stand_aside(parcel, parcel.pace, now)
+        return None
+
+    async def take(self) -> Parcel | None:
+        """The next parcel, when there is one; None: the stock is closed."""
+        while not self._closed:
+            if (parcel := self.take_now()) is not None:
+                return parcel
+            self._look_again()
+            sleeper: asyncio.Future[None] = self._loop.create_future()
+            self._sleepers.append(sleeper)
+            await sleeper
+        return None
+
+    def done(self, parcel: Parcel, outcome: Outcome) -> None:
+        """What became of a parcel that was taken."""
+        assert parcel.pace is not None  # noqa: S101  # `put` has set it
+        parcel.pace.end()
+        self._relay.end()
+        match who_is_slow(outcome):
+            case "domain":
+                parcel.pace.slow_down(self._loop.time(), outcome.retry_after)
+            case "relay":
+                self._relay.slow_down(self._loop.time(), outcome.retry_after)
+        if self._aside:
+            self._wake()
+
+    def withdraw(self, dispatch_id: int | None = None) -> list[Parcel]:
+        """Take out what has not begun: of one dispatch, or of all."""
+        out: list[Parcel] = []
+        for turn in self._in_turn.values():
+            for dispatch in [dispatch_id] if dispatch_id is not None else list(turn):
+                out += turn.pop(dispatch, ())
+                self._number.pop(dispatch, None)
+        for pace, heap in list(self._aside.items()):
+            out += [entry[2] for entry in heap if dispatch_id in (None, entry[2].claim.dispatch_id)]
+            heap[:] = [entry for entry in heap if dispatch_id not in (None, entry[2].claim.dispatch_id)]
+            heapq.heapify(heap)
+            if not heap:
+                del self._aside[pace]
+        return out
+
+    def close(self) -> list[Parcel]:
+        """Give nothing out any more. Returns: what has not begun."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._sleepers:
+            self._wake()
+        return self.withdraw()
+
+    def _next_in_turn(self) -> Parcel | None:
+        for urgency in sorted(self._in_turn):
+            turn = self._in_turn[urgency]
+            if not turn:
+                continue
+            dispatch, parcels = turn.popitem(last=False)
+            parcel = parcels.popleft()
+            if parcels:
+                turn[dispatch] = parcels  # at the end: the next dispatch's turn
+            self._number[dispatch] -= 1
+            if self._number[dispatch] == self._low:
+                self._on_low(dispatch)
+            elif not self._number[dispatch]:
+                del self._number[dispatch]
+                self._on_low(dispatch)
+            return parcel
+        return None
+
+    def _begin(self, parcel: Parcel, now: float) -> Parcel:
+        assert parcel.pace is not None  # noqa: S101  # `put` has set it
+        parcel.pace.begin(now)
+        self._relay.begin(now)
+        return parcel
+
+    def _stand_aside(self, parcel: Parcel, pace: Pace, now: float) -> None:
+        heap = self._aside.setdefault(pace, [])
+        rate = pace.rate(now)
+        closed_for = max(0.0, pace.closed_until - now)
+        wait = closed_for + (len(heap) / rate if rate < math.inf else 0.0)
+        if closed_for > STANDS_ASIDE_SECONDS or wait > STANDS_ASIDE_SECONDS or len(heap) >= STAND_ASIDE:
+            if not heap:
+                del self._aside[pace]
+            self._put_back(parcel, wait or BACK_SECONDS)
+            return
+        heapq.heappush(heap, (parcel.urgency, next(self._order), parcel))
+
+    def _look_again(self) -> None:
+        """Wake a lane when the first provider is ready again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._loop.time()
+        moments = [pace.ready_at(now) for pace in self._aside]
+        if any(self._in_turn.values()):
+            moments.append(now)
+        relay = self._relay.ready_at(now)
+        moments = [max(moment, relay) for moment in moments]
+        first = min(moments, default=math.inf)
+        if first < math.inf:
+            self._timer = self._loop.call_at(max(first, now + 0.001), self._wake)
+
+    def _wake(self) -> None:
+        while self._sleepers:
+            sleeper = self._sleepers.popleft()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                return
