@@ -104,6 +104,7 @@ class Sender:
         self._ways: dict[tuple[Channel, bool], _Way] = {}
         self._lanes: list[asyncio.Task[None]] = []
         self._asides: set[asyncio.Task[None]] = set()
+        self._noted: set[int] = set()
         self._stopping = False
         self.on_hungry: Callable[[int], None] = lambda _dispatch: None
 
@@ -318,8 +319,10 @@ class Sender:
         elif outcome.kind is OutcomeKind.GATE_CLOSED:
             # Perhaps one reader has left, perhaps the dispatch was paused: then no other gate opens either.
             self._give_back(way.stock.withdraw(parcel.claim.dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
-        elif way.breaker.mended():
-            self._aside(note(self._database, parcel.claim.dispatch_id, ""))
+        else:
+            way.breaker.mended()
+            if parcel.claim.dispatch_id in self._noted:
+                self._say(parcel.claim.dispatch_id, "")
         self._ledger.record(Result(parcel.claim, outcome, parcel.target))
 
     def _weigh(self, way: _Way, claim: Claim, outcome: Outcome) -> Outcome:
@@ -329,6 +332,8 @@ class Sender:
             self._give_back(way.stock.withdraw(claim.dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
             return outcome
         if outcome.code == "ledger.unavailable":  # not the channel's fault
+            if claim.dispatch_id not in self._noted:
+                self._say(claim.dispatch_id, f"{outcome.text} 未发出的都已保留，恢复后自动继续。")
             return outcome
         wait = way.breaker.failed()
         if wait is None:
@@ -336,7 +341,7 @@ class Sender:
             return Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=outcome.retry_after or wait)
         words = f"{claim.channel} 通道暂不可用：{outcome.text} 未发出的都已保留，{wait:.0f} 秒后自动再试。"
         logger.warning("channel.breaker_open", extra={"channel": way.name, "code": outcome.code, "wait": wait})
-        self._aside(note(self._database, claim.dispatch_id, words[:500]))
+        self._say(claim.dispatch_id, words)
         later = Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=wait)
         self._give_back(way.stock.withdraw(), later)
         return later
@@ -344,6 +349,11 @@ class Sender:
     def _give_back(self, parcels: list[Parcel], outcome: Outcome) -> None:
         for parcel in parcels:
             self._ledger.record(Result(parcel.claim, outcome, parcel.target))
+
+    def _say(self, dispatch_id: int, words: str) -> None:
+        """What holds the dispatch up; "" when nothing does."""
+        (self._noted.add if words else self._noted.discard)(dispatch_id)
+        self._aside(note(self._database, dispatch_id, words[:500]))
 
     def _aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Words on the dispatch, written beside the lanes."""
