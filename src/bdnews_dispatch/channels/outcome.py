@@ -1,8 +1,8 @@
 """What a channel says of one message. The same words for email and WeChat; dispatch/ turns them into ledger states."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 #: Asked directly before the step after which the other side may have the message. False: somebody else owns the
 #: delivery now, or the reader no longer wants it; the channel must stop and answer `GATE_CLOSED`.
@@ -36,8 +36,7 @@ class Remedy(StrEnum):
     STOP_CHANNEL = "stop_channel"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The answer for one message.
 
     Attributes:

@@ -3,14 +3,15 @@
 In: a function over the driver's cursor. Out: its result, once it is committed. Caller: the ledger. Measured: a group of
 ten updates through SQLAlchemy and aiosqlite costs some 1.5 ms, here 0.2 ms, of which most is the disk.
 
-A commit that is quick is made on the event loop itself, because handing it to a thread costs more than making it. Where
-the disk is slow, the next ones are made in a thread, so that nothing else has to wait for them.
+The statements, microseconds each, run on the event loop itself; the commit, which waits for the disk, in a thread, while
+the loop composes and talks to relays, and the next group grows.
 """
 
 import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeVar
@@ -20,8 +21,6 @@ from bdnews_dispatch.errors import StorageError
 
 Result = TypeVar("Result")
 
-#: The loop must not stand still for longer than this; above it, commits go to a thread, below a third of it, back.
-LOOP_SECONDS = 0.005
 #: Between two tries to get the writer's lock.
 BUSY_AGAIN_SECONDS = 0.002
 #: The write-ahead log is copied into the database when it is this large; SQLite itself would do so inside a commit.
@@ -38,7 +37,7 @@ class DirectWriter:
         self._database = database
         self._one_at_a_time = asyncio.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._seconds = 0.0
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-commit")
         self._commits = 0
 
     async def __aenter__(self) -> Self:
@@ -52,6 +51,7 @@ class DirectWriter:
             if self._connection is not None:
                 await asyncio.to_thread(self._connection.close)
                 self._connection = None
+            self._thread.shutdown(wait=False)
 
     async def run(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
         """One transaction.
@@ -78,28 +78,26 @@ class DirectWriter:
             return result
 
     async def _once(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
-        began = time.perf_counter()
-        if self._seconds > LOOP_SECONDS:
-            result = await asyncio.to_thread(self._transaction, work)
-        else:
-            result = self._transaction(work)
-        took = time.perf_counter() - began
-        # A smoothed maximum: one slow commit is enough to leave the loop, many quick ones lead back.
-        self._seconds = took if took > self._seconds else self._seconds * 0.98 + took * 0.02
-        return result
-
-    def _transaction(self, work: Callable[[sqlite3.Cursor], Result]) -> Result:
         assert self._connection is not None  # noqa: S101  # `async with` has opened it
         cursor = self._connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         try:
             result = work(cursor)
-            cursor.execute("COMMIT")
+            await self._in_thread(cursor.execute, "COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 cursor.execute("ROLLBACK")
             raise
         return result
+
+    async def _in_thread(self, call: Callable[..., object], *values: object) -> None:
+        """Wait for it even when cancelled: a connection is never left in the middle of a call."""
+        made = asyncio.get_running_loop().run_in_executor(self._thread, call, *values)
+        try:
+            await asyncio.shield(made)
+        except asyncio.CancelledError:
+            await asyncio.wait({made})
+            raise
 
     async def _checkpoint(self) -> None:
         """Outside of any transaction, while no other commit of ours waits for it on the loop."""
@@ -107,7 +105,7 @@ class DirectWriter:
         log = self._database.file.with_name(self._database.file.name + "-wal")
         try:
             if connection is not None and log.stat().st_size > CHECKPOINT_BYTES:
-                await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(PASSIVE)")
+                await self._in_thread(connection.execute, "PRAGMA wal_checkpoint(PASSIVE)")
         except (OSError, sqlite3.Error):
             return  # the next one will, or SQLite's own at the limit that is set below
 

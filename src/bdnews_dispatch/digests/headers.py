@@ -4,8 +4,8 @@ In: what all recipients share (`Headers`), the subject. Out: header text, slots 
 message.
 """
 
-import base64
 import re
+from binascii import b2a_base64
 from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
@@ -19,6 +19,7 @@ from bdnews_dispatch.digests.slots import DOMAIN, LOCAL_PART, SENTINELS, WEB_ADD
 #: RFC 2047 §2: an encoded word has at most 75 characters; 45 octets of UTF-8 are 60 of base64, with 12
 #: around them.
 _WORD_OCTETS = 45
+_PLAIN_WORDS = re.compile(r"[A-Za-z0-9]+(?: [A-Za-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,10 @@ def mailbox(name: str, address: str) -> str:
 
 def _words(name: str) -> str:
     """RFC 2047 §2 encoded words, whole characters each, folded; a plain name as it is."""
-    if not name or re.fullmatch(r"[A-Za-z0-9]+(?: [A-Za-z0-9]+)*", name):
+    if not name or _PLAIN_WORDS.fullmatch(name):
         return name
+    if len(octets := name.encode()) <= _WORD_OCTETS:
+        return _word(octets)
     words: list[str] = []
     octets = b""
     for character in name:
@@ -125,4 +128,4 @@ def _words(name: str) -> str:
 
 
 def _word(octets: bytes) -> str:
-    return f"=?utf-8?b?{base64.b64encode(octets).decode()}?="
+    return f"=?utf-8?b?{b2a_base64(octets, newline=False).decode()}?="

@@ -9,12 +9,13 @@ assemble.
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from bdnews_dispatch.digests.headers import Headers, head, mailbox
 from bdnews_dispatch.digests.slots import (
     FIRST_SLOT,
     LAST_SLOT,
+    PLACES,
     SENTINELS,
     Slots,
     clean,
@@ -34,9 +35,10 @@ class Pieces:
     def __init__(self, text: str, *, place: str) -> None:
         parts = _SPLIT.split(text)
         self._parts: list[bytes] = [part.encode() for part in parts]
-        self._keys = tuple(f"{place}:{_NAMES[character]}" for character in parts[1::2])
+        self._keys = tuple(PLACES.index(f"{place}:{_NAMES[character]}") for character in parts[1::2])
 
-    def fill(self, values: Mapping[str, bytes]) -> bytes:
+    def fill(self, values: Sequence[bytes]) -> bytes:
+        """Args: values: in the order of PLACES."""
         parts = self._parts.copy()
         parts[1::2] = map(values.__getitem__, self._keys)
         return b"".join(parts)
@@ -94,7 +96,7 @@ class Variant:
         """
         return self._assembled(_values(slots), eight_bit=eight_bit)
 
-    def _assembled(self, values: Mapping[str, bytes], *, eight_bit: bool) -> bytes:
+    def _assembled(self, values: Sequence[bytes], *, eight_bit: bool) -> bytes:
         if eight_bit:
             return self._eight_bit.fill(values)
         return b"".join(
@@ -132,7 +134,7 @@ class _Joined(Pieces):
 
     def __init__(self, *pieces: Pieces | str) -> None:
         parts: list[bytes] = [b""]
-        keys: list[str] = []
+        keys: list[int] = []
         for piece in pieces:
             if isinstance(piece, str):
                 parts[-1] += piece.encode()
@@ -166,7 +168,7 @@ class _Wire(Pieces):
         self._keys = keys
         self._parts = [dots_doubled(part) if place % 2 == 0 else part for place, part in enumerate(parts)]
 
-    def fill_if_plain(self, values: Mapping[str, bytes]) -> bytes | None:
+    def fill_if_plain(self, values: Sequence[bytes]) -> bytes | None:
         """The message, unless a value would need a dot doubled."""
         if any(values[key][:1] == b"." for key in self._front) or not all(
             map(values.__getitem__, self._must_hold)
@@ -194,5 +196,6 @@ def _base64(body: bytes) -> bytes:
     return base64.encodebytes(body).replace(b"\n", b"\r\n")
 
 
-def _values(slots: Slots) -> dict[str, bytes]:
-    return slot_values(slots, mailbox(shown_name(slots.recipient_name), slots.recipient_address))
+def _values(slots: Slots) -> tuple[bytes, ...]:
+    name = shown_name(slots.recipient_name)
+    return slot_values(slots, mailbox(name, slots.recipient_address), name)

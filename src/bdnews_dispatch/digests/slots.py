@@ -70,62 +70,94 @@ SENTINELS: Final[Mapping[str, str]] = {
     **{name: chr(FIRST_SLOT + number) for number, name in enumerate(Slots._fields)},
     "pixel": chr(FIRST_SLOT + 0x40),
 }
+#: Every place where a slot may stand; `slot_values` gives a value for each, in this order.
+PLACES: Final = (
+    "header:recipient_address",
+    "header:message_id",
+    "header:one_click_url",
+    "header:unsubscribe_mailto",
+    "header:delivery_reference",
+    "text:recipient_name",
+    "html:recipient_name",
+    "text:recipient_address",
+    "html:recipient_address",
+    "html:pixel",
+    "text:click_url",
+    "text:pixel_url",
+    "text:web_url",
+    "text:preferences_url",
+    "text:unsubscribe_url",
+    "html:click_url",
+    "html:pixel_url",
+    "html:web_url",
+    "html:preferences_url",
+    "html:unsubscribe_url",
+)
 _PAGES = ("click_url", "pixel_url", "web_url", "preferences_url", "unsubscribe_url")
-_TEXT_PAGES = tuple(f"text:{page}" for page in _PAGES)
-_HTML_PAGES = tuple(f"html:{page}" for page in _PAGES)
 _FIRST_PAGE = Slots._fields.index(_PAGES[0])
 _BEHIND_PAGES = _FIRST_PAGE + len(_PAGES)
-#: Addresses that HTML takes as they are, all five at once: what our own links look like.
-_PLAIN_PAGES = re.compile(r"(?:https?://[A-Za-z0-9.:/_~?=%+-]{1,500}\n?){5}")
-#: RFC 6068 §2: nothing in it that would have to be percent-encoded.
-_PLAIN_MAILTO = re.compile(r"[A-Za-z0-9@+._-]+")
+#: What our own links and ids look like, one a line: HTML and headers take them as they are.
+_PLAIN = re.compile(
+    r"(?:https?://[A-Za-z0-9.:/_~?=%+-]{1,500}\n){6}"
+    r"[A-Za-z0-9._+-]{1,200}@[A-Za-z0-9.-]{1,255}\n[A-Za-z0-9@+._-]{3,320}\n[A-Za-z0-9._-]{1,200}"
+)
+_HTML_SPECIAL = re.compile("[&<>\"']")
 
 
-def slot_values(slots: Slots, to: str) -> dict[str, bytes]:
-    """Every slot's value for every place where a slot may stand, by "place:slot".
+def slot_values(slots: Slots, to: str, name: str) -> tuple[bytes, ...]:
+    """Every slot's value for every place where a slot may stand, in the order of PLACES.
 
     Args:
         slots: a recipient's.
         to: the value of the To header.
+        name: the recipient's, as it is shown.
 
     Raises:
         ValueError: an address, URL or id can't stand in a mail.
     """
-    name, address = shown_name(slots.recipient_name), clean(slots.recipient_address)
-    values = {
-        "header:recipient_address": to.encode(),
-        "text:recipient_name": name.encode(),
-        "html:recipient_name": html_escapes.escape(name).encode(),
-        "text:recipient_address": address.encode(),
-        "html:recipient_address": html_escapes.escape(address).encode(),
-    }
     pages = slots[_FIRST_PAGE:_BEHIND_PAGES]
-    if not _PLAIN_PAGES.fullmatch("\n".join(pages)):  # a base URL of a strange form, or no pixel: one by one
-        for key, url in zip(_PAGES, pages, strict=True):
-            if url or key != "pixel_url":
-                check_form(WEB_ADDRESS, url, key)
-            if len(html_escapes.escape(url)) > SLOT_OCTETS - 80:
-                raise ValueError(f"{key} is longer than a line of mail can hold")
-        escaped = [html_escapes.escape(url).encode() for url in pages]
-    else:
-        escaped = [url.encode() for url in pages]
-    for in_text, in_html, url, page in zip(_TEXT_PAGES, _HTML_PAGES, pages, escaped, strict=True):
-        values[in_text] = url.encode()
-        values[in_html] = page
-    pixel = values["html:pixel_url"]
-    values["html:pixel"] = b'<img src="%b" width="1" height="1" alt="">' % pixel if pixel else b""
+    mailto = slots.unsubscribe_mailto
+    ids = (slots.one_click_url, slots.message_id, mailto, slots.delivery_reference)
+    in_text = [page.encode() for page in pages]
+    if _PLAIN.fullmatch("\n".join(pages + ids)):
+        in_html = in_text
+    else:  # a base URL of a strange form, or no pixel: one by one
+        in_html, mailto = _checked(slots, pages)
+    pixel = in_html[1]
+    address = clean(slots.recipient_address)
+    return (
+        to.encode(),
+        slots.message_id.encode(),
+        slots.one_click_url.encode(),
+        mailto.encode(),
+        slots.delivery_reference.encode(),
+        name.encode(),
+        _in_html(name),
+        address.encode(),
+        _in_html(address),
+        b'<img src="%b" width="1" height="1" alt="">' % pixel if pixel else b"",
+        *in_text,
+        *in_html,
+    )
+
+
+def _in_html(text: str) -> bytes:
+    return (html_escapes.escape(text) if _HTML_SPECIAL.search(text) else text).encode()
+
+
+def _checked(slots: Slots, pages: tuple[str, ...]) -> tuple[list[bytes], str]:
+    """Pages as HTML takes them, and the mailto address as a URL takes it (RFC 6068 §2: else percent-encoded)."""
+    for key, url in zip(_PAGES, pages, strict=True):
+        if url or key != "pixel_url":
+            check_form(WEB_ADDRESS, url, key)
+        if len(html_escapes.escape(url)) > SLOT_OCTETS - 80:
+            raise ValueError(f"{key} is longer than a line of mail can hold")
     check_form(WEB_ADDRESS, slots.one_click_url, "one_click_url")
     check_form(ADDRESS_LIKE, slots.message_id, "message_id")
     check_form(_REFERENCE, slots.delivery_reference, "delivery_reference")
-    mailto = slots.unsubscribe_mailto
-    if not _PLAIN_MAILTO.fullmatch(mailto):
-        mailto = quote(mailto, safe="@!$'*+-._~=")  # RFC 6068 §2: what is no unreserved character
+    mailto = quote(slots.unsubscribe_mailto, safe="@!$'*+-._~=")
     check_form(ADDRESS_LIKE, mailto, "unsubscribe_mailto")
-    values["header:one_click_url"] = slots.one_click_url.encode()
-    values["header:message_id"] = slots.message_id.encode()
-    values["header:delivery_reference"] = slots.delivery_reference.encode()
-    values["header:unsubscribe_mailto"] = mailto.encode()
-    return values
+    return [html_escapes.escape(url).encode() for url in pages], mailto
 
 
 def check_form(form: re.Pattern[str], value: str, key: str) -> None:
@@ -140,6 +172,8 @@ def check_form(form: re.Pattern[str], value: str, key: str) -> None:
 
 def clean(text: str) -> str:
     """Text for a header: no C0, C1, DEL, U+2028/9, bidi control, surrogate or slot; each becomes a space."""
+    if text.isprintable() and "  " not in text and text == text.strip():  # what nearly all are
+        return text
     return " ".join(_UNWANTED.sub(" ", text).split())
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.clock import Clock
@@ -25,6 +25,7 @@ from bdnews_dispatch.dispatch.retry import next_try
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.settings import DeliverySettings
+from bdnews_dispatch.subscribers.audience import Person, people_by
 from bdnews_dispatch.subscribers.models import Channel
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ SENDING = (DispatchState.PLANNING, DispatchState.SENDING)
 STORE_AGAIN_SECONDS = 1.0
 #: Rows in one transaction, so that none holds the writer's lock for long.
 ROWS_AT_ONCE = 500
+#: Of the loop, that a commit waits for company at most.
+TURNS = 8
 
 
 class Claim(NamedTuple):
@@ -108,8 +111,13 @@ class Ledger:
         """What this worker has claimed and not recorded."""
         return self._held.values()
 
-    async def claim(self, dispatch_id: int, channel: Channel, limit: int) -> list[Claim]:
+    async def claim(
+        self, dispatch_id: int, channel: Channel, limit: int, *, publication: str
+    ) -> tuple[list[Claim], dict[int, Person]]:
         """Take the next deliveries of a channel that are due, oldest first.
+
+        Returns:
+            The claims, and the people they are for, by subscriber id, as they are at this moment.
 
         Raises:
             StorageError: the database can't be written; nothing is claimed.
@@ -123,7 +131,12 @@ class Ledger:
             "worker": self.worker,
             "limit": limit,
         }
-        rows = await self._writer.run(lambda cursor: cursor.execute(sql.CLAIM, values).fetchall())
+
+        def work(cursor: sqlite3.Cursor) -> tuple[list[Any], dict[int, Person]]:
+            rows = cursor.execute(sql.CLAIM, values).fetchall()
+            return rows, people_by(cursor, [row[2] for row in rows], publication=publication) if rows else {}
+
+        rows, people = await self._writer.run(work)
         claims = sorted(
             Claim(
                 id_,
@@ -139,7 +152,7 @@ class Ledger:
             for id_, epoch, subscriber, key, sections, attempts, tried in rows
         )
         self._held.update((claim.delivery_id, claim) for claim in claims)
-        return claims
+        return claims, people
 
     async def gate(self, claim: Claim) -> bool:
         """Claimed → in_flight, where the claim still holds, the dispatch may send and the reader still wants it.
@@ -165,7 +178,8 @@ class Ledger:
         while True:
             await self._something.wait()
             self._something.clear()
-            gates, self._gates = sorted(self._gates, key=_by_id)[:ROWS_AT_ONCE], self._gates[ROWS_AT_ONCE:]
+            await self._all_who_come_now()
+            gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE]), self._gates[ROWS_AT_ONCE:]
             results = sorted(self._results[:ROWS_AT_ONCE])
             try:
                 passed = await self._writer.run(lambda cursor: self._apply(cursor, results, gates))  # noqa: B023  # run now
@@ -190,6 +204,14 @@ class Ledger:
             if not self._results:
                 self._all_stored.set()
 
+    async def _all_who_come_now(self) -> None:
+        """While each turn of the loop brings more, wait for the next: a commit costs as much for one as for ten."""
+        waiting = 0
+        for _ in range(TURNS):
+            if waiting == (waiting := len(self._gates) + len(self._results)):
+                return
+            await asyncio.sleep(0)
+
     def _apply(
         self,
         cursor: sqlite3.Cursor,
@@ -204,7 +226,7 @@ class Ledger:
         for claim, _ in gates:
             cursor.execute(
                 sql.GATES[claim.channel],
-                {"id": claim.delivery_id, "epoch": claim.epoch, "worker": self.worker, "now": moment},
+                (moment, claim.delivery_id, claim.epoch, self.worker),
             )
             passed.append(cursor.rowcount == 1)
         return passed
@@ -213,10 +235,12 @@ class Ledger:
         moment = stored(now)
         accepted, other, given_back, attempts = [], [], [], []
         for claim, outcome, target in results:
-            held = {"id": claim.delivery_id, "epoch": claim.epoch, "worker": self.worker, "now": moment}
             if outcome.kind is OutcomeKind.ACCEPTED:
-                accepted.append(held | {"mode": outcome.mode})
-            elif outcome.kind in (OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED):
+                accepted.append((outcome.mode, moment, moment, moment, claim.delivery_id, claim.epoch, self.worker))
+                attempts.append(_attempt(claim, outcome, moment))
+                continue
+            held = {"id": claim.delivery_id, "epoch": claim.epoch, "worker": self.worker, "now": moment}
+            if outcome.kind in (OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED):
                 due = now + timedelta(seconds=outcome.retry_after or 0)
                 reason = "not_wanted" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code[:100]
                 given_back.append(held | {"reason": reason, "due": stored(due)})
@@ -233,17 +257,7 @@ class Ledger:
                         "sent": moment if after.state is DeliveryState.SENT else None,
                     }
                 )
-            attempts.append(
-                (
-                    claim.delivery_id,
-                    moment,
-                    outcome.kind.value,
-                    _storable(outcome.code[:64]),
-                    _storable(outcome.text[:500]),
-                    outcome.mode,
-                    _storable(outcome.reference[:100]),
-                )
-            )
+            attempts.append(_attempt(claim, outcome, moment))
             if outcome.remedy is Remedy.SUPPRESS:
                 reason = f"{outcome.mode or claim.channel.value}:{outcome.code}"[:100]
                 folded = target.casefold() if claim.channel is Channel.EMAIL else target
@@ -311,8 +325,16 @@ class Ledger:
         return await self._writer.run(work)
 
 
-def _by_id(gate: tuple[Claim, asyncio.Future[bool]]) -> int:
-    return gate[0].delivery_id
+def _attempt(claim: Claim, outcome: Outcome, moment: str | None) -> tuple[object, ...]:
+    return (
+        claim.delivery_id,
+        moment,
+        outcome.kind.value,
+        _storable(outcome.code[:64]),
+        _storable(outcome.text[:500]),
+        outcome.mode,
+        _storable(outcome.reference[:100]),
+    )
 
 
 def _storable(text: str) -> str:

@@ -31,8 +31,8 @@ _OTHER = {Channel.EMAIL: f"'{Channel.WECHAT}'", Channel.WECHAT: f"'{Channel.EMAI
 #: By channel: claimed → in_flight.
 GATES = {
     channel: f"""
-UPDATE delivery SET state = 'in_flight', updated_at = :now
-WHERE id = :id AND epoch = :epoch AND worker = :worker AND state = 'claimed'
+UPDATE delivery SET state = 'in_flight', updated_at = ?
+WHERE id = ? AND epoch = ? AND worker = ? AND state = 'claimed'
 AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", other=other)}
 """  # noqa: S608  # constants of this module
     for channel, other in _OTHER.items()
@@ -42,10 +42,10 @@ AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", ot
 #: back and nobody has claimed it since: the epoch is still the same.
 ACCEPTED = """
 UPDATE delivery
-SET state = 'sent', reason = '', worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = :mode,
-    first_tried_at = coalesce(first_tried_at, :now), sent_at = :now, updated_at = :now
-WHERE id = :id AND epoch = :epoch
-AND ((worker = :worker AND state = 'in_flight') OR (worker IS NULL AND state IN ('uncertain', 'planned')))
+SET state = 'sent', reason = '', worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = ?,
+    first_tried_at = coalesce(first_tried_at, ?), sent_at = ?, updated_at = ?
+WHERE id = ? AND epoch = ?
+AND ((worker = ? AND state = 'in_flight') OR (worker IS NULL AND state IN ('uncertain', 'planned')))
 """
 
 OTHER_RESULT = f"""

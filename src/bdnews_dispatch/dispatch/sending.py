@@ -7,7 +7,7 @@ a mail lane is one connection to the relay, and the dot of a mail travels with t
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -33,7 +33,7 @@ from bdnews_dispatch.errors import StateError, StorageError
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import Settings
-from bdnews_dispatch.subscribers.audience import Person, people
+from bdnews_dispatch.subscribers.audience import Person
 from bdnews_dispatch.subscribers.followers import open_windows, take_from_window
 from bdnews_dispatch.subscribers.models import Channel
 
@@ -150,11 +150,26 @@ class Sender:
             limit = self._batch(dispatch_id, ways)
             if self._stopping or not limit:
                 continue
-            claims = await self._ledger.claim(dispatch_id, channel, limit)
+            composer = await self._composer(dispatch_id)
+            claims, found = await self._ledger.claim(
+                dispatch_id, channel, limit, publication=composer.publication_key
+            )
             claimed += len(claims)
-            if claims:
-                await self._stock_up(claims, dispatch_id, urgency)
+            windows: frozenset[str] = frozenset()
+            if channel is Channel.WECHAT and claims:
+                windows = await self._windows(found)
+            for claim in claims:
+                self._stock_up(claim, found.get(claim.subscriber_id), composer, urgency, windows)
         return claimed
+
+    async def _windows(self, found: Mapping[int, Person]) -> frozenset[str]:
+        openids = [person.openid for person in found.values() if person.openid is not None]
+        try:
+            async with self._database.read() as session:
+                return await open_windows(session, self._clock, openids)
+        except SQLAlchemyError as error:  # then by template
+            logger.warning("wechat.windows_not_read", extra={"error": type(error).__name__})
+            return frozenset()
 
     def _batch(self, dispatch_id: int, ways: list[_Way]) -> int:
         """How many may be claimed: none while there is enough, one to try a channel that was broken."""
@@ -165,36 +180,23 @@ class Sender:
             return 0
         return 1 if any(way.breaker.is_tried() for way in ways) else batch
 
-    async def _stock_up(self, claims: list[Claim], dispatch_id: int, urgency: int) -> None:
-        try:
-            composer = await self._composer(dispatch_id)
-            ids = [claim.subscriber_id for claim in claims]
-            async with self._database.read() as session:
-                found = await people(session, ids, publication=composer.publication_key)
-                windows: frozenset[str] = frozenset()
-                if claims[0].channel is Channel.WECHAT:
-                    openids = [p.openid for p in found.values() if p.openid is not None]
-                    windows = await open_windows(session, self._clock, openids)
-        except BaseException:
-            for claim in claims:
-                self._ledger.record(Result(claim, Outcome(OutcomeKind.UNAVAILABLE, "not_read", retry_after=5.0), ""))
-            raise
-        for claim in claims:
-            person = found.get(claim.subscriber_id)
-            target = _target(claim, person)
-            way = self._ways.get((claim.channel, self._channels.reach.allows(target)))
-            reason = _no_way(claim, person, target, way)
-            if person is None or way is None or reason:
-                self._ledger.record(Result(claim, Outcome(OutcomeKind.REFUSED, code=reason), target))
-                continue
-            domain = target.rpartition("@")[2].lower() if claim.channel is Channel.EMAIL else ""
-            parcel = Parcel(claim, person, composer, target, urgency, domain, target in windows)
-            if self._stopping:
-                self._give_back([parcel], _STOPPING)
-            elif wait := way.breaker.closed_for():
-                self._give_back([parcel], Outcome(OutcomeKind.UNAVAILABLE, "breaker", retry_after=wait))
-            else:
-                way.stock.put(parcel)
+    def _stock_up(
+        self, claim: Claim, person: Person | None, composer: Composer, urgency: int, windows: frozenset[str]
+    ) -> None:
+        target = _target(claim, person)
+        way = self._ways.get((claim.channel, self._channels.reach.allows(target)))
+        reason = _no_way(claim, person, target, way)
+        if person is None or way is None or reason:
+            self._ledger.record(Result(claim, Outcome(OutcomeKind.REFUSED, code=reason), target))
+            return
+        domain = target.rpartition("@")[2].lower() if claim.channel is Channel.EMAIL else ""
+        parcel = Parcel(claim, person, composer, target, urgency, domain, target in windows)
+        if self._stopping:
+            self._give_back([parcel], _STOPPING)
+        elif wait := way.breaker.closed_for():
+            self._give_back([parcel], Outcome(OutcomeKind.UNAVAILABLE, "breaker", retry_after=wait))
+        else:
+            way.stock.put(parcel)
 
     def _way(self, name: str, channel: EmailChannel | WeChatChannel, limits: Limits) -> _Way:
         def put_back(parcel: Parcel, seconds: float) -> None:

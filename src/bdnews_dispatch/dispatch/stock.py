@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bdnews_dispatch.channels.email.limits import Limits
-from bdnews_dispatch.channels.outcome import Outcome
+from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.ledger import Claim
 from bdnews_dispatch.dispatch.pacing import Pace, who_is_slow
@@ -131,6 +131,8 @@ class Stock:
         assert parcel.pace is not None  # noqa: S101  # `put` has set it
         parcel.pace.end()
         self._relay.end()
+        if outcome.kind is OutcomeKind.ACCEPTED and not self._aside:
+            return
         match who_is_slow(outcome):
             case "domain":
                 parcel.pace.slow_down(self._loop.time(), outcome.retry_after)

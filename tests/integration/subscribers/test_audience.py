@@ -41,7 +41,7 @@ async def test_who_left_is_not_in_it_but_can_still_be_looked_up(database: Databa
         await people.unsubscribe(session, clock, 1, "dsj", reason="", origin="page")
     async with database.read() as session:
         assert [p.subscriber_id for p in await slice_of(session, "dsj", after_id=0, limit=9)] == [2]
-        found = await persons(session, [1, 2, 99])
+        found = await persons(session, [1, 2, 99], publication="dsj")
     assert set(found) == {1, 2}
     assert found[1].sections == frozenset()
 

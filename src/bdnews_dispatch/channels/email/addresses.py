@@ -5,8 +5,8 @@ In: an address as a subscriber list or a setting holds it. Out: a `Mailbox`, its
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import idna
 
@@ -26,14 +26,19 @@ _QUOTED = re.compile(r'"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*"')
 _DOMAIN = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_\-]{0,61}[a-z0-9_])?", re.IGNORECASE
 )
+#: What nearly all are: a Dot-string at a domain in lower case, ASCII.
+_PLAIN = re.compile(
+    r"([\w!#$%&'*+/=?^`{|}~\-]+(?:\.[\w!#$%&'*+/=?^`{|}~\-]+)*)"
+    r"@((?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?)",
+    re.ASCII,
+)
 
 
 class BadAddressError(ValueError):
     """The address can't stand in an envelope; the message says why, without the address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(NamedTuple):
     """An address ready for the envelope.
 
     Attributes:
@@ -64,6 +69,8 @@ def parse_mailbox(address: str) -> Mailbox:
         BadAddressError: control characters, no or an empty part, a character that may not stand there, too
             long.
     """
+    if (plain := _PLAIN.fullmatch(address)) and len(plain[1]) <= LOCAL_LIMIT and len(address) <= ADDRESS_LIMIT:
+        return Mailbox(plain[1], plain[2])
     if _CONTROL.search(address):
         raise BadAddressError("地址里有控制字符")
     local, at, domain = address.rpartition("@")

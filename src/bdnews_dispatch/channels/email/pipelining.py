@@ -24,15 +24,23 @@ from bdnews_dispatch.channels.email.message import Ready
 from bdnews_dispatch.channels.email.replies import ReplyRules, Stage
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
 
-#: A reply, with all its continuation lines, is never longer: RFC 5321 §4.5.3.1.5 says 512 octets a line.
+#: A line is never longer, and a reply has never more of them: RFC 5321 §4.5.3.1.5 says 512 octets a line.
 LONGEST_REPLY = 32_768
+MOST_LINES = 200
 
 _OK, _START_INPUT = 250, 354
 
 
 class Reply(NamedTuple):
+    """A reply. Attributes: words: as they came; they are read only where they matter."""
+
     code: int
-    text: str
+    words: bytes
+
+    @property
+    def text(self) -> str:
+        """aiosmtplib's way: what is no UTF-8 goes through as lone surrogates; `redact` makes words of them."""
+        return self.words.decode("utf-8", "surrogateescape")
 
 
 class ReplyError(Exception):
@@ -68,20 +76,25 @@ class ReplyStream(asyncio.Protocol):
     # What the transport tells.
 
     def data_received(self, data: bytes) -> None:
-        lines = (self._partial + data).split(b"\n")
+        lines = (self._partial + data).split(b"\r\n")
         self._partial = lines.pop()
         for line in lines:
-            self._continued.append(line[4:].strip())
-            if line[3:4] == b"-" and line[:3].isdigit():
-                continue
-            if not line[:3].isdigit() or line[3:4] not in (b" ", b"\r", b""):
+            code, mark = line[:3], line[3:4]
+            if not code.isdigit() or mark not in b"- ":
                 self._end("malformed")
                 return
-            # aiosmtplib's way: what is no UTF-8 goes through as lone surrogates; `redact` makes words of them.
-            text = b"\n".join(self._continued).decode("utf-8", "surrogateescape")
-            self._continued = []
-            self._replies.append(Reply(int(line[:3]), text))
-        if len(self._partial) + sum(map(len, self._continued)) > LONGEST_REPLY:
+            if mark == b"-" or self._continued:
+                self._continued.append(line[4:])
+                if mark == b"-":
+                    continue
+                words = b"\n".join(self._continued)
+                self._continued = []
+            else:
+                words = line[4:]
+            self._replies.append(Reply(int(code), words))
+        if self._partial and (b"\n" in self._partial or len(self._partial) > LONGEST_REPLY):
+            self._end("malformed")  # a bare line feed, or a line without an end
+        elif len(self._continued) > MOST_LINES:
             self._end("malformed")
         elif self._waiter is not None and len(self._replies) >= self._wanted:
             self._wake()

@@ -160,7 +160,8 @@ def redact(text: str, recipient: str = "") -> str:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:
             text = raw.decode("gb18030", "replace")
-    text = _CONTROL.sub(" ", text)
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
     if "@" in text:
         text = _ADDRESS.sub("<…>", text)
     local = recipient.rpartition("@")[0]
