@@ -15,7 +15,7 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.dispatch.control import show
-from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch
 from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import NotFoundError
@@ -174,6 +174,11 @@ class Station:
     async def show(self, dispatch_id: int) -> dict[str, Any]:
         async with self.parts.database.read() as session:
             return await show(session, dispatch_id)
+
+    async def show_state(self, dispatch_id: int) -> str:
+        """Only its state: counting a ledger takes time of its own."""
+        async with self.parts.database.read() as session:
+            return str((await session.exec(select(Dispatch.state).where(Dispatch.id == dispatch_id))).one())
 
     async def deliveries(self, dispatch_id: int) -> list[Delivery]:
         async with self.parts.database.read() as session:

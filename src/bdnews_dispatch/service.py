@@ -154,7 +154,11 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
     async with open_channels(parts) as channels:
         settings, database, clock = parts.settings, parts.database, parts.clock
         ledger = Ledger(
-            database, clock, settings.delivery, worker=f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}"
+            database,
+            clock,
+            settings.delivery,
+            worker=f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}",
+            lanes=settings.email.connections,
         )
         queue = MemoryQueue()
         yield Worker(

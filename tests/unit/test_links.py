@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bdnews_dispatch.errors import SettingsError, TokenError
-from bdnews_dispatch.links import Links, Purpose, Signer, SigningKey, kept_key, random_key, random_keys, read_keys
+from bdnews_dispatch.links import (
+    Links,
+    Purpose,
+    Signer,
+    SigningKey,
+    kept_key,
+    random_key,
+    random_keys,
+    read_keys,
+)
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 OLD = SigningKey("a1", b"x" * 32)

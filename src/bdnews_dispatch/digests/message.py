@@ -110,7 +110,6 @@ class Variant:
             )
         )
 
-
     def on_the_wire(self, slots: Slots, *, eight_bit: bool) -> bytes:
         """The message as it stands behind DATA, without the final dot: `assemble`, and dots doubled at the front of
         lines (RFC 5321 §4.5.2). What all recipients share is made ready once.

@@ -10,7 +10,6 @@ from datetime import datetime
 from bdnews_dispatch.channels.email import OutgoingMail
 from bdnews_dispatch.channels.wechat import OutgoingCard
 from bdnews_dispatch.digests.card import CardText, card_for
-from bdnews_dispatch.digests.matching import variant_key
 from bdnews_dispatch.digests.message import Headers, Slots, Variant
 from bdnews_dispatch.digests.rendering import render_digest
 from bdnews_dispatch.dispatch.contents import Contents, digest_of
@@ -38,8 +37,10 @@ class Composer:
         self._publication = publication
         self._dispatch = dispatch
         self._contents = contents
-        self._variants: dict[str, Variant] = {}
-        self._cards: dict[str, CardText] = {}
+        self._variants: dict[tuple[tuple[str, ...], str, bool], Variant] = {}
+        self._domain = settings.bounce_domain
+        self._mailto = settings.email.unsubscribe_mailbox
+        self._cards: dict[tuple[tuple[str, ...], str], CardText] = {}
 
     @property
     def publication_key(self) -> str:
@@ -53,7 +54,7 @@ class Composer:
         slots = self._slots(claim, person, person.email, links)
         return OutgoingMail(
             delivery_id=claim.delivery_id,
-            sender=f"{links.verp}@{self._settings.bounce_domain}",
+            sender=f"{links.verp}@{self._domain}",
             recipient=person.email,
             content=_content(variant, slots),
         )
@@ -61,7 +62,7 @@ class Composer:
     def card(self, claim: Claim, person: Person, *, window_open: bool) -> OutgoingCard:
         """The card of a WeChat delivery. The person has an openid."""
         assert person.openid is not None  # noqa: S101  # sending has looked
-        name = variant_key(frozenset(claim.sections), language=person.language)
+        name = (claim.sections, person.language)
         if name not in self._cards:
             self._cards[name] = card_for(
                 digest_of(self._publication, self._contents, claim.sections, person.language)
@@ -80,12 +81,13 @@ class Composer:
         )
 
     def _variant(self, claim: Claim, person: Person) -> Variant:
-        track = not person.no_tracking
-        name = variant_key(frozenset(claim.sections), language=person.language, track=track)
-        if name not in self._variants:
+        name = (claim.sections, person.language, person.no_tracking)
+        variant = self._variants.get(name)
+        if variant is None:
             digest = digest_of(self._publication, self._contents, claim.sections, person.language)
-            self._variants[name] = render_digest(digest, self._headers(), track=track)
-        return self._variants[name]
+            variant = render_digest(digest, self._headers(), track=not person.no_tracking)
+            self._variants[name] = variant
+        return variant
 
     def _headers(self) -> Headers:
         email = self._settings.email
@@ -109,7 +111,7 @@ class Composer:
         return max(self._dispatch.due_at, self._dispatch.created_at)
 
     def _slots(self, claim: Claim, person: Person, address: str, links: DeliveryLinks) -> Slots:
-        key, domain = claim.key, self._settings.bounce_domain
+        key, domain = claim.key, self._domain
         language = "" if person.language == "zh" else f"?lang={person.language}"
         return Slots(
             recipient_name=person.name,
@@ -121,7 +123,7 @@ class Composer:
             preferences_url=links.preferences + language,
             unsubscribe_url=links.unsubscribe + language,
             one_click_url=links.unsubscribe,
-            unsubscribe_mailto=self._settings.email.unsubscribe_mailbox or f"unsubscribe+{key}@{domain}",
+            unsubscribe_mailto=self._mailto or f"unsubscribe+{key}@{domain}",
             delivery_reference=key,
         )
 

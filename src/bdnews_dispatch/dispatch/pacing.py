@@ -1,7 +1,7 @@
 """Pacing: when the next message to a provider may go, from its limits and from what it has answered lately.
 
-In: limits (config/providers.toml), outcomes. Out: a moment. Caller: stock.py. A provider that says "slower" gets half of
-what it got; every minute in which it does not say so again doubles it, up to its limit. Times are seconds of a clock
+In: limits (config/providers.toml), outcomes. Out: a moment. Caller: stock.py. A provider that says "slower" gets half
+of what it got; every minute in which it does not say so again doubles it, up to its limit. Times are seconds of a clock
 that only runs forward (the event loop's).
 """
 
@@ -54,7 +54,7 @@ class Pace:
             return most
         return rate
 
-    def ready_at(self, now: float) -> float:
+    def ready_at(self) -> float:
         """When the next message may begin; infinity: when one of those under way has ended."""
         if self.limit.connections and self.under_way >= self.limit.connections:
             return math.inf
@@ -63,9 +63,10 @@ class Pace:
     def begin(self, now: float) -> None:
         """A message begins."""
         self.under_way += 1
-        rate = self.rate(now)
-        if rate < math.inf:
-            self._next_at = max(self._next_at, now - BURST_SECONDS) + 1 / rate
+        if self._slowed_rate or self.limit.messages_per_second:
+            rate = self.rate(now)
+            if rate < math.inf:
+                self._next_at = max(self._next_at, now - BURST_SECONDS) + 1 / rate
         if now - self._measured_from > MEASURED_SECONDS:
             self._measured_from, self._measured = now, 0
         self._measured += 1

@@ -80,6 +80,7 @@ class Sender:
 
     Attributes:
         on_hungry: set it to be told of a dispatch of which more could be claimed now.
+        on_idle: set it to be told when nothing is held any more.
     """
 
     def __init__(
@@ -107,6 +108,8 @@ class Sender:
         self._noted: set[int] = set()
         self._stopping = False
         self.on_hungry: Callable[[int], None] = lambda _dispatch: None
+        self.on_idle: Callable[[], None] = lambda: None
+        ledger.on_idle = self._tell_idle
 
     async def __aenter__(self) -> Self:
         await self._ledger.__aenter__()
@@ -119,9 +122,13 @@ class Sender:
         if channels.wechat is not None:
             self._ways[Channel.WECHAT, True] = self._way("wechat", channels.wechat, Limits())
         for way in self._ways.values():
-            number = self._settings.email.connections if isinstance(way.channel, EmailChannel) else CARDS_AT_ONCE
+            number = (
+                self._settings.email.connections if isinstance(way.channel, EmailChannel) else CARDS_AT_ONCE
+            )
             lane = self._mail_lane if isinstance(way.channel, EmailChannel) else self._card_lane
-            self._lanes += [asyncio.create_task(lane(way), name=f"lane-{way.name}-{n}") for n in range(number)]
+            self._lanes += [
+                asyncio.create_task(lane(way), name=f"lane-{way.name}-{n}") for n in range(number)
+            ]
         return self
 
     async def __aexit__(
@@ -205,10 +212,16 @@ class Sender:
         stock = Stock(
             limits,
             low=self._settings.delivery.batch // 2,
-            on_low=lambda dispatch: self.on_hungry(dispatch),
+            on_low=self._tell_hungry,
             put_back=put_back,
         )
         return _Way(name, channel, stock, Breaker(self._clock, self._settings.delivery.breaker_after))
+
+    def _tell_idle(self) -> None:
+        self.on_idle()
+
+    def _tell_hungry(self, dispatch_id: int) -> None:
+        self.on_hungry(dispatch_id)
 
     # Lanes.
 
@@ -340,9 +353,13 @@ class Sender:
         wait = way.breaker.failed()
         if wait is None:
             wait = way.breaker.closed_for() or 1.0
-            return Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=outcome.retry_after or wait)
+            return Outcome(
+                OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=outcome.retry_after or wait
+            )
         words = f"{claim.channel} 通道暂不可用：{outcome.text} 未发出的都已保留，{wait:.0f} 秒后自动再试。"
-        logger.warning("channel.breaker_open", extra={"channel": way.name, "code": outcome.code, "wait": wait})
+        logger.warning(
+            "channel.breaker_open", extra={"channel": way.name, "code": outcome.code, "wait": wait}
+        )
         self._say(claim.dispatch_id, words)
         later = Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=wait)
         self._give_back(way.stock.withdraw(), later)

@@ -1,8 +1,8 @@
 """The stock: what is claimed and waits for its turn on one way out.
 
-In: parcels as they are claimed. Out: the next parcel for a lane that has room. Urgent ones first, dispatches of the same
-urgency in turn, and nobody waits behind a provider that is slow: its parcels stand aside until their moment, and those
-for which it would take too long go back to the ledger. Caller: sending.
+In: parcels as they are claimed. Out: the next parcel for a lane that has room. Urgent ones first, dispatches of the
+same urgency in turn, and nobody waits behind a provider that is slow: its parcels stand aside until their moment, and
+those for which it would take too long go back to the ledger. Caller: sending.
 """
 
 import asyncio
@@ -54,7 +54,12 @@ class Stock:
     """Parcels of one way out (a relay, an account)."""
 
     def __init__(
-        self, limits: Limits, *, low: int, on_low: Callable[[int], None], put_back: Callable[[Parcel, float], None]
+        self,
+        limits: Limits,
+        *,
+        low: int,
+        on_low: Callable[[int], None],
+        put_back: Callable[[Parcel, float], None],
     ) -> None:
         """Args:
         low: a dispatch that has fewer parcels here is told of by `on_low`.
@@ -97,10 +102,10 @@ class Stock:
     def take_now(self) -> Parcel | None:
         """The next parcel that may go at this moment; it counts as under way until `done`."""
         now = self._loop.time()
-        if self._closed or self._relay.ready_at(now) > now:
+        if self._closed or self._relay.ready_at() > now:
             return None
         for pace, heap in self._aside.items():
-            if pace.ready_at(now) <= now:
+            if pace.ready_at() <= now:
                 stood = heapq.heappop(heap)[2]
                 if not heap:
                     del self._aside[pace]
@@ -110,7 +115,7 @@ class Stock:
                 return stood
         while (parcel := self._next_in_turn()) is not None:
             assert parcel.pace is not None  # noqa: S101  # `put` has set it
-            if parcel.pace.ready_at(now) <= now:
+            if parcel.pace.ready_at() <= now:
                 return self._begin(parcel, now)
             self._stand_aside(parcel, parcel.pace, now)
         return None
@@ -207,10 +212,10 @@ class Stock:
             self._timer.cancel()
             self._timer = None
         now = self._loop.time()
-        moments = [pace.ready_at(now) for pace in self._aside]
+        moments = [pace.ready_at() for pace in self._aside]
         if any(self._in_turn.values()):
             moments.append(now)
-        relay = self._relay.ready_at(now)
+        relay = self._relay.ready_at()
         moments = [max(moment, relay) for moment in moments]
         first = min(moments, default=math.inf)
         if first < math.inf:

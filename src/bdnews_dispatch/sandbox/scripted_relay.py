@@ -20,7 +20,6 @@ from cryptography.x509.oid import NameOID
 
 from bdnews_dispatch.clock import Clock, system_clock
 
-
 #: What is offered behind EHLO unless a script says else.
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 10000000")
 

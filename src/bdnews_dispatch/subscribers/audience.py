@@ -26,6 +26,7 @@ from bdnews_dispatch.subscribers.models import (
     Suppression,
 )
 
+
 class Person(NamedTuple):
     """A subscriber as planning and sending see them.
 

@@ -2,8 +2,8 @@
 
 import re
 from email import message_from_bytes
-from email.headerregistry import Address
 from email.header import decode_header, make_header
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import default
 from html.parser import HTMLParser
@@ -246,9 +246,11 @@ def _rendered_plainly(digest: Digest, values: Slots) -> EmailMessage:
     """What most programs do for each recipient: Jinja2 with the values themselves, and EmailMessage."""
     context = _with_values(rendering._context(digest, "zh", track=True, reason=""), values)
     html_templates, text_templates = rendering._environments(shipped("templates") / "email")
-    html = css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False, minify_css=True).inline(
-        html_templates.get_template("digest/body.html").render(context)
-    ).replace(' data-css-inline="keep"', "")
+    html = (
+        css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False, minify_css=True)
+        .inline(html_templates.get_template("digest/body.html").render(context))
+        .replace(' data-css-inline="keep"', "")
+    )
     message = EmailMessage()
     message["From"] = Address("水务动态", addr_spec="digest@water.example")
     message["To"] = Address(shown_name(values.recipient_name), addr_spec=values.recipient_address)
@@ -264,7 +266,9 @@ def _rendered_plainly(digest: Digest, values: Slots) -> EmailMessage:
 
 
 @settings(max_examples=40, deadline=None)
-@given(name=names, address=st.sampled_from(["a@b.example", "o'neil+x&y@gov.example"]), eight_bit=st.booleans())
+@given(
+    name=names, address=st.sampled_from(["a@b.example", "o'neil+x&y@gov.example"]), eight_bit=st.booleans()
+)
 @example(name="<b>&\"'.", address="a@b.example", eight_bit=True)
 @example(name="", address="a@b.example", eight_bit=True)
 def test_the_joined_mail_is_the_one_rendered_plainly(name: str, address: str, eight_bit: bool) -> None:
@@ -285,7 +289,9 @@ def test_the_joined_mail_is_the_one_rendered_plainly(name: str, address: str, ei
 @settings(max_examples=80, deadline=None)
 @given(
     name=st.one_of(names, st.sampled_from([".", "..", ".a"])),
-    text=st.lists(st.sampled_from(["", ".", "..", "a", SENTINELS["recipient_name"], "\n"]), max_size=12).map("".join),
+    text=st.lists(st.sampled_from(["", ".", "..", "a", SENTINELS["recipient_name"], "\n"]), max_size=12).map(
+        "".join
+    ),
     eight_bit=st.booleans(),
 )
 @example(name="", text=SENTINELS["recipient_name"] * 2 + ".", eight_bit=True)

@@ -69,7 +69,11 @@ def parse_mailbox(address: str) -> Mailbox:
         BadAddressError: control characters, no or an empty part, a character that may not stand there, too
             long.
     """
-    if (plain := _PLAIN.fullmatch(address)) and len(plain[1]) <= LOCAL_LIMIT and len(address) <= ADDRESS_LIMIT:
+    if (
+        (plain := _PLAIN.fullmatch(address))
+        and len(plain[1]) <= LOCAL_LIMIT
+        and len(address) <= ADDRESS_LIMIT
+    ):
         return Mailbox(plain[1], plain[2])
     if _CONTROL.search(address):
         raise BadAddressError("地址里有控制字符")

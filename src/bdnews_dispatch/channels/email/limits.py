@@ -35,7 +35,10 @@ class Limits:
     """Limits by domain."""
 
     def __init__(
-        self, relay: Limit | None = None, providers: Mapping[str, Limit] | None = None, others: Limit | None = None
+        self,
+        relay: Limit | None = None,
+        providers: Mapping[str, Limit] | None = None,
+        others: Limit | None = None,
     ) -> None:
         """Args: providers: by domain. others: for a domain of no known provider; each such domain has its own."""
         self.relay = relay or Limit("relay")
@@ -86,7 +89,9 @@ def _limit(row: Mapping[str, Any], file: Path) -> Limit:
         if key in {"name", "source"}:
             continue
         if key not in known:
-            raise SettingsError(f"服务商 {name} 没有名为 {key} 的限额（{file}）", hint=f"可用：{'、'.join(sorted(known))}。")
+            raise SettingsError(
+                f"服务商 {name} 没有名为 {key} 的限额（{file}）", hint=f"可用：{'、'.join(sorted(known))}。"
+            )
         if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
             raise SettingsError(f"服务商 {name} 的 {key} 应为不小于 0 的数（{file}）")
     return Limit(

@@ -228,7 +228,7 @@ class StepwiseLine(Line):
 
 
 def _ambiguous(mail: Ready) -> Outcome | None:
-    """aiosmtplib takes an address apart once more, by a laxer rule: what it would send must be what we checked."""
+    """Aiosmtplib takes an address apart once more, by a laxer rule: what it would send must be what we checked."""
     for mailbox in (mail.sender, mail.recipient):
         if parseaddr(mailbox.address)[1] != mailbox.address:
             return Outcome(OutcomeKind.REFUSED, "address.invalid", "地址有歧义", "smtp")

@@ -39,7 +39,7 @@ class Reply(NamedTuple):
 
     @property
     def text(self) -> str:
-        """aiosmtplib's way: what is no UTF-8 goes through as lone surrogates; `redact` makes words of them."""
+        """Aiosmtplib's way: what is no UTF-8 goes through as lone surrogates; `redact` makes words of them."""
         return self.words.decode("utf-8", "surrogateescape")
 
 
@@ -253,7 +253,9 @@ class PipelinedLine(Line):
         if not self.is_open:
             self.drop()
             return lost_before_dot()
-        if self._stream.surplus:  # an answer before the dot: RFC 5321 §4.2.5 knows none; most likely 421 or 552
+        if (
+            self._stream.surplus
+        ):  # an answer before the dot: RFC 5321 §4.2.5 knows none; most likely 421 or 552
             reply = self._stream.rest()[0]
             self.drop()
             return self._refused(reply.code, reply.text, Stage.BODY, self._recipient)
@@ -315,9 +317,7 @@ class PipelinedLine(Line):
         self._out_of_step()  # 2xx to DATA
         return self._refused(data.code, data.text, Stage.DATA, recipient)
 
-    def _no_envelope(
-        self, error: ReplyError, came: list[Reply], recipient: str, *, reused: bool
-    ) -> Outcome:
+    def _no_envelope(self, error: ReplyError, came: list[Reply], recipient: str, *, reused: bool) -> Outcome:
         """Fewer replies than commands."""
         self.drop()
         if reused and came and came[0].code == CLOSING:

@@ -123,7 +123,7 @@ class ReplyRules:
         """
         words = redact(text, recipient)
         if 200 <= code < 300:
-            return Outcome(OutcomeKind.ACCEPTED, str(code), words, "smtp", reference=queue_id(words))
+            return Outcome(OutcomeKind.ACCEPTED, str(code), words, "smtp", None, Remedy.NONE, queue_id(words))
         rule = self.find(code, text, stage)
         if rule is None:
             kind = OutcomeKind.REFUSED if 500 <= code < 600 else OutcomeKind.DEFERRED
@@ -145,7 +145,7 @@ class ReplyRules:
 def queue_id(text: str) -> str:
     """The relay's own id of the message, where its answer names one (Postfix, NetEase, Exim, qmail)."""
     found = _QUEUED.search(text)
-    return next((group for group in found.groups() if group), "")[:100] if found else ""
+    return found[found.lastindex or 0][:100] if found else ""
 
 
 def redact(text: str, recipient: str = "") -> str:

@@ -21,7 +21,9 @@ def upgrade() -> None:
         batch_op.drop_index("ix_delivery_lease")
         batch_op.alter_column("key", existing_type=sa.String(length=20), type_=sa.String(length=24))
     for name, columns, where in _PARTIAL:
-        op.create_index(name, "delivery", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+        op.create_index(
+            name, "delivery", columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+        )
 
 
 def downgrade() -> None:
