@@ -1,28 +1,78 @@
-"""python -m tests.benchmarks [--readers N]: what parts of the main job cost on this machine, as one JSON object.
+"""make bench: the service beside its peers, on the same message, machine and sink, as one JSON object.
 
-Times are of this machine and this moment; compare two versions side by side, as a ratio. No test asserts one.
+    make bench                        readable
+    make bench ARGS=--json            JSON alone
+    make bench ARGS="--number 5000 --rounds 1"
+    make bench ARGS="--million"       plan and send a million deliveries to a sink that answers at once
+
+Times are of this machine and this moment: read the ratios. The peers run in turn, round after round, and the median of
+the rounds is told, because a machine is never quiet. No test asserts a time.
 """
 
 import argparse
-import asyncio
 import json
+import os
+import platform
 import statistics
-import tempfile
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
-from tests.making import DSJ, START, open_station, readers
+from tests.benchmarks import peers, sink
+from tests.benchmarks.service import ARTICLES, thirty_kib
+from tests.making import DSJ, START
 
 from bdnews_dispatch.digests.composition import IssueEdition, compose
-from bdnews_dispatch.digests.message import Headers, Slots
+from bdnews_dispatch.digests.message import Headers, Slots, Variant
 from bdnews_dispatch.digests.rendering import render_digest
+from bdnews_dispatch.digests.slots import SENTINELS
 from bdnews_dispatch.issues.parsing import parse_issue
 from bdnews_dispatch.links import Links, Signer, SigningKey, random_key
 from bdnews_dispatch.shipped import shipped
 
-SAMPLE = (shipped("config") / "samples" / "dsj-sample.md").read_bytes()
+CONNECTIONS = 10
+ROUND_TRIP_MS = 20.0
+#: Naive sending is slow: a tenth of the messages tells its rate as well.
+NAIVE_SHARE = 10
+#: With a round trip of 20 ms, ten connections of four round trips a mail send 125 a second: a twentieth is enough.
+DELAYED_SHARE = 20
+
+LINKS = Links("https://news.example.cn", Signer([SigningKey("a", b"x" * 32)]))
+
+
+def variant_of(total: int) -> tuple[Variant, Callable[[], Variant]]:
+    """The benchmark's message, and how it is made."""
+    document = thirty_kib(total)
+    edition = IssueEdition(issue_id=1, document=document, url=LINKS.issue("dsj", total))
+    headers = Headers(
+        "大数据发展动态", "digest@news.example.cn", "dsj.news.example.cn", "1:dsj:issue:news", START
+    )
+
+    def render() -> Variant:
+        digest = compose(DSJ, [edition], frozenset(DSJ.section_keys), article_url=lambda e, n: f"{e.url}/{n}")
+        return render_digest(digest, headers, track=True)
+
+    return render(), render
+
+
+def slots_of(key: str) -> Slots:
+    links = LINKS.of_delivery(key)
+    return Slots(
+        recipient_name="林致远",
+        recipient_address="lin@readers.example",
+        message_id=f"{key}.1@news.example.cn",
+        click_url=links.click,
+        pixel_url=links.pixel,
+        web_url=links.web_copy,
+        preferences_url=links.preferences,
+        unsubscribe_url=links.unsubscribe,
+        one_click_url=links.unsubscribe,
+        unsubscribe_mailto=f"unsubscribe+{key}@news.example.cn",
+        delivery_reference=key,
+    )
 
 
 def microseconds(work: Callable[[], object], *, times: int, rounds: int = 5) -> float:
@@ -37,77 +87,144 @@ def microseconds(work: Callable[[], object], *, times: int, rounds: int = 5) -> 
 
 
 def composing() -> dict[str, Any]:
-    document = parse_issue(SAMPLE, DSJ)
-    links = Links("https://news.example.cn", Signer([SigningKey("a", b"x" * 32)]))
-    edition = IssueEdition(issue_id=1, document=document, url=links.issue("dsj", 112))
-    headers = Headers(
-        "大数据发展动态", "digest@news.example.cn", "dsj.news.example.cn", "1:dsj:issue:news", START
-    )
-
-    def render() -> Any:
-        digest = compose(DSJ, [edition], frozenset(DSJ.section_keys), article_url=lambda e, n: f"{e.url}/{n}")
-        return render_digest(digest, headers, track=True)
-
-    variant = render()
-
-    def slots() -> Slots:
-        key = random_key(START)
-        unsubscribe = links.unsubscribe(key)
-        return Slots(
-            recipient_name="林致远",
-            recipient_address="lin@readers.example",
-            message_id=f"{key}.1@news.example.cn",
-            click_url=links.click(key),
-            pixel_url=links.pixel(key),
-            web_url=links.web_copy(key),
-            preferences_url=links.preferences(key),
-            unsubscribe_url=unsubscribe,
-            one_click_url=unsubscribe,
-            unsubscribe_mailto=f"unsubscribe+{key}@news.example.cn",
-            delivery_reference=key,
-        )
-
-    one = slots()
+    """What a mail costs before it is sent."""
+    variant, render = variant_of(2)
+    key = random_key(START)
+    one = slots_of(key)
+    beyond = microseconds(lambda: variant.on_the_wire(slots_of(key), eight_bit=True), times=2000)
+    sample = (shipped("config") / "samples" / "dsj-sample.md").read_bytes()
     return {
-        "parse_issue_us": microseconds(lambda: parse_issue(SAMPLE, DSJ), times=20),
-        "render_variant_us": microseconds(render, times=10),
-        "message_bytes_8bit": len(variant.assemble(one, eight_bit=True)),
-        "slots_and_links_us": microseconds(slots, times=2000),
-        "assemble_8bit_us": microseconds(lambda: variant.assemble(one, eight_bit=True), times=2000),
-        "assemble_base64_us": microseconds(lambda: variant.assemble(one, eight_bit=False), times=200),
+        "message_bytes": len(variant.assemble(one, eight_bit=True)),
+        "parse_issue_us": microseconds(lambda: parse_issue(sample, DSJ), times=10),
+        "render_variant_us": microseconds(render, times=5),
+        "beyond_the_variant_us": beyond,
+        "assembled_per_second": round(1e6 / beyond),
+        "base64_us": microseconds(lambda: variant.on_the_wire(one, eight_bit=False), times=200),
     }
 
 
-async def dispatching(number: int) -> dict[str, Any]:
-    """Import, plan and send to so many readers through the sandbox, which shares the processor."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with open_station(Path(folder), email={"connections": 10}) as station:
-            began = time.perf_counter()
-            await station.people(readers(number))
-            imported = time.perf_counter()
-            taken = await station.publish(parse_issue(SAMPLE, DSJ))
-            dispatch = await station.start(taken)
-            cpu = time.process_time()
-            started = time.perf_counter()
-            async with station.worker(email={"connections": 10}):
-                shown = await station.until(dispatch, seconds=600)
-            ended = time.perf_counter()
-            cpu = time.process_time() - cpu
-            sent = shown["counts"]["sent"]
-            return {
-                "readers": number,
-                "sent": sent,
-                "import_rows_per_s": round(number / (imported - began)),
-                "dispatch_messages_per_s": round(sent / (ended - started)),
-                "cpu_us_a_message_with_the_sandbox": round(cpu / sent * 1e6),
-            }
+def service(port: int, number: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.benchmarks.service", str(port), str(number), str(CONNECTIONS)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
+
+
+def side_by_side(number: int, rounds: int) -> dict[str, Any]:
+    """Service and peers in turn, into Postfix's sink."""
+    variant, _ = variant_of(2)
+    message = variant.assemble(slots_of(random_key(START)), eight_bit=True)
+    kinds: dict[str, Callable[[int], dict[str, Any]]] = {
+        "service": lambda port: service(port, number),
+        "smtp_source": lambda port: peers.smtp_source(
+            port, number=number, size=len(message), connections=CONNECTIONS
+        ),
+        "pool": lambda port: peers.pool(port, number=number, message=message, connections=CONNECTIONS),
+        "naive": lambda port: peers.naive(
+            port,
+            number=number // NAIVE_SHARE,
+            html=_template(variant.html),
+            text=_template(variant.text),
+            connections=CONNECTIONS,
+        ),
+    }
+    with sink.smtp_sink() as port:
+        return _in_turn(kinds, port, rounds)
+
+
+def far_away(number: int, rounds: int) -> dict[str, Any]:
+    """The service and the pool with so many milliseconds added to each round trip."""
+    variant, _ = variant_of(2)
+    message = variant.assemble(slots_of(random_key(START)), eight_bit=True)
+    few = max(200, number // DELAYED_SHARE)
+    kinds: dict[str, Callable[[int], dict[str, Any]]] = {
+        "service": lambda port: service(port, few),
+        "pool": lambda port: peers.pool(port, number=few, message=message, connections=CONNECTIONS),
+    }
+    with sink.smtp_sink() as target, sink.delaying(target, ROUND_TRIP_MS) as port:
+        return {"round_trip_ms": ROUND_TRIP_MS, **_in_turn(kinds, port, rounds)}
+
+
+def _in_turn(kinds: dict[str, Callable[[int], dict[str, Any]]], port: int, rounds: int) -> dict[str, Any]:
+    results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for turn in range(rounds):
+        for kind, run in kinds.items():
+            results[kind].append(run(port))
+            _say(f"{turn + 1}/{rounds} {kind}: {results[kind][-1]['rate']}/s")
+    told = {
+        kind: {name: statistics.median(one[name] for one in ones) for name in ones[0]}
+        for kind, ones in results.items()
+    }
+    ratios = {
+        f"service_to_{kind}": round(
+            statistics.median(
+                ours["rate"] / theirs["rate"]
+                for ours, theirs in zip(results["service"], results[kind], strict=True)
+            ),
+            2,
+        )
+        for kind in kinds
+        if kind != "service"
+    }
+    return {**told, "ratios": ratios}
+
+
+def _template(text: str) -> str:
+    """The variant's text as a Jinja2 template: what differs for a recipient is a variable."""
+    variables = {"recipient_name": "name", "recipient_address": "address"}
+    for name, character in SENTINELS.items():
+        text = text.replace(character, "{{ " + variables.get(name, "link") + " }}")
+    return text
+
+
+def _machine() -> dict[str, Any]:
+    model = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):  # noqa: PTH110  # not a path of ours
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123  # see above
+            model = next(
+                (line.split(":")[1].strip() for line in file if line.startswith("model name")), model
+            )
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform()}
+
+
+def _versions() -> dict[str, str]:
+    names = ("bdnews-dispatch", "aiosmtplib", "uvloop", "SQLAlchemy", "Jinja2")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr)  # noqa: T201  # progress
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--readers", type=int, default=1000)
-    number = arguments.parse_args().readers
-    print(json.dumps({"composing": composing(), "dispatching": asyncio.run(dispatching(number))}, indent=2))  # noqa: T201
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument("--number", type=int, default=20_000, help="recipients")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--million", action="store_true", help="plan and send a million deliveries instead")
+    arguments = parser.parse_args()
+    if arguments.million:
+        from tests.benchmarks.million import measure  # noqa: PLC0415  # it takes ten minutes: only when asked for
+
+        result: dict[str, Any] = {
+            "million": measure(1_000_000 if arguments.number == 20_000 else arguments.number)
+        }
+    else:
+        result = {
+            **side_by_side(arguments.number, arguments.rounds),
+            "far_away": far_away(arguments.number, arguments.rounds),
+            "composing": composing(),
+        }
+    result |= {
+        "number": arguments.number,
+        "connections": CONNECTIONS,
+        "articles_a_section": ARTICLES,
+        "machine": _machine(),
+        "versions": _versions(),
+    }
+    print(json.dumps(result, ensure_ascii=False, indent=None if arguments.json else 2))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ process (`python -m tests.benchmarks.service PORT NUMBER`), so that they are its
 import asyncio
 import cProfile
 import json
+import os
 import pstats
-import resource
 import sys
 import tempfile
 import time
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from tests.benchmarks.peers import peak_kib
 from tests.making import SECTIONS, Station, document, test_settings
 
 from bdnews_dispatch.issues.document import IssueDocument
@@ -27,8 +28,10 @@ ARTICLES = 2
 WARM_UP = 500
 
 
-def whole_issue_readers(number: int) -> bytes:
-    rows = [f"reader{n}@readers.example,读者{n},{'|'.join(SECTIONS)},email,issue" for n in range(number)]
+def whole_issue_readers(number: int, *, start: int = 0) -> bytes:
+    """A CSV of readers of all sections: one variant."""
+    chosen = "|".join(SECTIONS)
+    rows = [f"reader{n}@readers.example,读者{n},{chosen},email,issue" for n in range(start, start + number)]
     return ("email,name,sections,channel,cadence\n" + "\n".join(rows) + "\n").encode()
 
 
@@ -85,7 +88,7 @@ async def _sent(station: Station, dispatch: int, *, profile: bool = False) -> di
     return {
         "rate": round(number / seconds),
         "cpu_us": round(cpu / number * 1e6, 1),
-        "rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "rss_mib": round(peak_kib(os.getpid()) / 1024, 1),
     }
 
 

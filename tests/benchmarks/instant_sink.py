@@ -1,0 +1,77 @@
+"""A mail server that answers at once and forgets: `python -m tests.benchmarks.instant_sink PORT`."""
+
+import asyncio
+import sys
+from typing import cast
+
+import uvloop
+
+_END = b"\r\n.\r\n"
+
+
+class InstantSink(asyncio.Protocol):
+    """One connection. Commands may come in groups, a message and the commands behind it in one piece or in many.
+
+    Attributes:
+        messages: how many have ended.
+    """
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self._pending = b""
+        self._in_message = False
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is of a class of its own
+        self._transport.write(b"220 sink ESMTP\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        out = self.answers(data)
+        if out:
+            self._transport.write(out)
+        if out.endswith(b"221 bye\r\n"):
+            self._transport.close()
+
+    def answers(self, data: bytes) -> bytes:
+        """What is said to the next piece of what came in."""
+        self._pending += data
+        out = []
+        while True:
+            if self._in_message:
+                # The line end of DATA stands in front, so that a lone dot ends an empty message.
+                end = self._pending.find(_END)
+                if end < 0:
+                    self._pending = self._pending[-(len(_END) - 1) :]
+                    break
+                self._pending = self._pending[end + len(_END) :]
+                self._in_message = False
+                self.messages += 1
+                out.append(b"250 ok\r\n")
+                continue
+            line, found, rest = self._pending.partition(b"\r\n")
+            if not found:
+                break
+            self._pending = rest
+            verb = line[:4].upper()
+            if verb == b"DATA":
+                self._in_message = True
+                self._pending = b"\r\n" + self._pending
+                out.append(b"354 go\r\n")
+            elif verb == b"EHLO":
+                out.append(b"250-sink\r\n250-PIPELINING\r\n250-SIZE\r\n250 8BITMIME\r\n")
+            else:
+                out.append(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
+        return b"".join(out)
+
+
+async def _serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(InstantSink, "127.0.0.1", port, backlog=256)
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(int(sys.argv[1])))
