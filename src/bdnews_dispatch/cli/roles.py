@@ -74,6 +74,17 @@ def _run(roles: Collection[Role]) -> None:
 
 def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:
     try:
-        asyncio.run(work)
+        with asyncio.Runner(loop_factory=_fastest_loop) as runner:
+            runner.run(work)
     except KeyboardInterrupt:
         click.echo("已停止。")
+
+
+def _fastest_loop() -> asyncio.AbstractEventLoop:
+    """uvloop where there is one: a mail costs a fifth less (`make bench`)."""
+    try:
+        import uvloop  # noqa: PLC0415  # not on every platform
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -21,7 +21,7 @@ from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publications
-from bdnews_dispatch.links import Links, random_key
+from bdnews_dispatch.links import Links, random_keys
 from bdnews_dispatch.subscribers.audience import Person, slice_of
 from bdnews_dispatch.subscribers.models import Channel
 
@@ -38,6 +38,7 @@ class Planner:
         self._clock = clock
         self._publications = publications
         self._links = links
+        self._last: tuple[int | None, Contents] | None = None
 
     async def plan_slice(self, dispatch_id: int) -> bool:
         """Plan the next slice.
@@ -51,7 +52,7 @@ class Planner:
                 return False
             if dispatch.due_at > self._clock():
                 return False
-            contents = await load_contents(session, dispatch, self._links)
+            contents = await self._contents_of(session, dispatch)
             if dispatch.state is DispatchState.SCHEDULED:
                 check_dispatch(dispatch.state, DispatchState.PLANNING)
                 dispatch.state = DispatchState.PLANNING
@@ -77,6 +78,12 @@ class Planner:
                 dispatch.state = DispatchState.SENDING
                 dispatch.planned_at = self._clock()
             return more
+
+    async def _contents_of(self, session: AsyncSession, dispatch: Dispatch) -> Contents:
+        """Read once for all its slices: a dispatch sends the same revision for its whole life."""
+        if self._last is None or self._last[0] != dispatch.id:
+            self._last = (dispatch.id, await load_contents(session, dispatch, self._links))
+        return self._last[1]
 
     async def _store_links(self, session: AsyncSession, dispatch: Dispatch, contents: Contents) -> None:
         rows = [
@@ -120,11 +127,12 @@ class Planner:
         if dispatch.kind is DispatchKind.PERIOD and person.cadence is not dispatch.cadence:
             return  # another run is theirs; a row for each would bury the ledger
         sections, person_reason = _sections_for(dispatch, contents, person)
-        for channel in person.channel.channels:
+        keys = random_keys(now, len(person.channel.channels))
+        for channel, key in zip(person.channel.channels, keys, strict=True):
             reason = person_reason or _unreachable(person, channel)
             if not reason and (person.subscriber_id, channel) in reached:
                 reason = "already_sent"
-            yield _row(dispatch, person, channel, sections, reason, now)
+            yield _row(dispatch, person, channel, key, sections, reason, now)
 
 
 def _sections_for(dispatch: Dispatch, contents: Contents, person: Person) -> tuple[list[str], str]:
@@ -151,13 +159,19 @@ def _unreachable(person: Person, channel: Channel) -> str:
 
 
 def _row(
-    dispatch: Dispatch, person: Person, channel: Channel, sections: list[str], reason: str, now: datetime
+    dispatch: Dispatch,
+    person: Person,
+    channel: Channel,
+    key: str,
+    sections: list[str],
+    reason: str,
+    now: datetime,
 ) -> dict[str, Any]:
     return {
         "dispatch_id": dispatch.id,
         "subscriber_id": person.subscriber_id,
         "channel": channel,
-        "key": random_key(now),
+        "key": key,
         "sections": sections,
         "state": DeliveryState.SKIPPED if reason else DeliveryState.PLANNED,
         "reason": reason,
