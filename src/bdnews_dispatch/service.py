@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -21,6 +22,7 @@ from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock, system_clock
+from bdnews_dispatch.digests.dkim import DkimSigner, load_keys
 from bdnews_dispatch.dispatch.ledger import Ledger
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reach import Reach
@@ -148,6 +150,19 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
         )
 
 
+def dkim_signer(settings: Settings) -> DkimSigner | None:
+    """The signer of `[email] dkim_…`; None where no key is named.
+
+    Raises:
+        SettingsError: a key can't be used.
+    """
+    email = settings.email
+    domain = email.dkim_domain or email.from_address.rpartition("@")[2]
+    named = ((email.dkim_selector, email.dkim_key), (email.dkim_ed25519_selector, email.dkim_ed25519_key))
+    keys = load_keys([(domain, selector, Path(file)) for selector, file in named if file])
+    return DkimSigner(keys) if keys else None
+
+
 @asynccontextmanager
 async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
     """A worker with its channels; `run` it."""
@@ -173,6 +188,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
                 links=parts.links,
                 ledger=ledger,
                 channels=channels,
+                dkim=dkim_signer(settings),
             ),
             reconciler=Reconciler(database, clock, queue, ledger),
         )

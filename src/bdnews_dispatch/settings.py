@@ -83,6 +83,11 @@ class EmailSettings(_Group):
     from_address: str
     bounce_domain: str
     unsubscribe_mailbox: str
+    dkim_domain: str
+    dkim_selector: str
+    dkim_key: str
+    dkim_ed25519_selector: str
+    dkim_ed25519_key: str
     connections: int = Field(ge=1, le=1000)
     messages_per_connection: int = Field(ge=1)
     timeout_seconds: float = Field(gt=0)

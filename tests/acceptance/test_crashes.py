@@ -72,7 +72,7 @@ def killed_again_and_again(machine: "Machine", world: World, kills: int) -> None
     """Workers, each killed a random moment after its first mail; then one that is left alone."""
     seed = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**9)))
     print(f"CRASH_SEED={seed}")  # noqa: T201  # to see the same again
-    chance = random.Random(seed)  # noqa: S311  # instants, no secrets
+    chance = random.Random(seed)  # instants, no secrets
     for _ in range(kills):
         worker = machine.start("worker")
         before = world.number()

@@ -1,7 +1,7 @@
 """DKIM signatures (RFC 6376): RSA (rsa-sha256) and Ed25519 (RFC 8463), one field a key, `c=relaxed/simple`.
 
 In: a mail's header fields and the hash of its body, as they go out; private keys. Out: DKIM-Signature fields to stand
-in front. Callers: message (signs), parts (reads the keys when the service starts).
+in front. Callers: message (signs), service (reads the keys when it starts).
 
 A dispatch signs hundreds of thousands of heads of one shape. What depends on the shape alone (which fields, in which
 order, `h=`) is worked out once a shape; a mail costs its own octets and the signature.

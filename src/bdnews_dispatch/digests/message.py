@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from bdnews_dispatch.digests.dkim import BodyHash, DkimSigner
 from bdnews_dispatch.digests.headers import Headers, head, mailbox
 from bdnews_dispatch.digests.slots import (
     FIRST_SLOT,
@@ -37,6 +38,11 @@ class Pieces:
         self._parts: list[bytes] = [part.encode() for part in parts]
         self._keys = tuple(PLACES.index(f"{place}:{_NAMES[character]}") for character in parts[1::2])
 
+    @property
+    def front(self) -> bytes:
+        """What stands before the first slot."""
+        return self._parts[0]
+
     def fill(self, values: Sequence[bytes]) -> bytes:
         """Args: values: in the order of PLACES."""
         parts = self._parts.copy()
@@ -53,7 +59,10 @@ class Variant:
         size: octets of the 8bit message without the slots' values.
     """
 
-    def __init__(self, *, subject: str, html: str, text: str, headers: Headers) -> None:
+    def __init__(
+        self, *, subject: str, html: str, text: str, headers: Headers, dkim: DkimSigner | None = None
+    ) -> None:
+        """Args: dkim: signs each message; None where a relay does, or nobody."""
         self.subject = clean(subject)
         self.html = html
         self.text = text
@@ -71,6 +80,11 @@ class Variant:
             f"\r\n--{boundary}--\r\n",
         )
         self._wire = _Wire(self._eight_bit)
+        self._dkim = dkim
+        self._date = headers.date
+        # The empty line behind the header is no part of the body (RFC 6376 §3.4).
+        self._body_front = _part(boundary, "plain", "8bit")[2:].encode() + self._text.front
+        self._body_hash = BodyHash(self._body_front)
         self._boundary = boundary
         self.size = self._eight_bit.size
 
@@ -97,6 +111,19 @@ class Variant:
         return self._assembled(_values(slots), eight_bit=eight_bit)
 
     def _assembled(self, values: Sequence[bytes], *, eight_bit: bool) -> bytes:
+        if self._dkim is None:
+            return self._unsigned(values, eight_bit=eight_bit)
+        fields = self._head.fill(values)
+        message = self._unsigned(values, eight_bit=eight_bit)
+        body = message[len(fields) + 2 :]
+        if eight_bit:
+            body_hash = self._body_hash.of(body[len(self._body_front) :])
+        else:
+            body_hash = BodyHash(b"").of(body)
+        # The date of the dispatch, so that a second try is the same message to the last octet.
+        return self._dkim.sign(fields, body_hash, self._date) + message
+
+    def _unsigned(self, values: Sequence[bytes], *, eight_bit: bool) -> bytes:
         if eight_bit:
             return self._eight_bit.fill(values)
         return b"".join(
@@ -118,7 +145,7 @@ class Variant:
             ValueError: as `assemble`.
         """
         values = _values(slots)
-        if eight_bit and (wire := self._wire.fill_if_plain(values)) is not None:
+        if eight_bit and self._dkim is None and (wire := self._wire.fill_if_plain(values)) is not None:
             return wire
         return dots_doubled(self._assembled(values, eight_bit=eight_bit))
 

@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from bdnews_dispatch.digests.digest import Digest
+from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.digests.folding import fold_html, fold_text
 from bdnews_dispatch.digests.headers import Headers
 from bdnews_dispatch.digests.labels import labels_for
@@ -47,6 +48,7 @@ def render_digest(
     track: bool,
     language: str | None = None,
     reason: str = "",
+    dkim: DkimSigner | None = None,
 ) -> Variant:
     """Render and encode a digest once for all readers of its variant.
 
@@ -56,6 +58,7 @@ def render_digest(
         track: False: the links' own addresses and no pixel, for readers who said "no tracking".
         language: of the labels; by default the digest's.
         reason: why a reader gets this, one sentence; by default that they subscribe.
+        dkim: signs each message.
     """
     language = language or digest.language
     context = _context(digest, language, track=track, reason=reason)
@@ -76,6 +79,7 @@ def render_digest(
         html=fold_html(_finished_html(html)),
         text=fold_text(_finished_text(text)),
         headers=headers,
+        dkim=dkim,
     )
 
 

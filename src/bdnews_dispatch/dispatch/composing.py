@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bdnews_dispatch.channels.email import OutgoingMail
 from bdnews_dispatch.channels.wechat import OutgoingCard
+from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.digests.card import CardText, card_for
 from bdnews_dispatch.digests.message import Headers, Slots, Variant
 from bdnews_dispatch.digests.rendering import render_digest
@@ -31,7 +32,9 @@ class Composer:
         publication: Publication,
         dispatch: Dispatch,
         contents: Contents,
+        dkim: DkimSigner | None = None,
     ) -> None:
+        self._dkim = dkim
         self._settings = settings
         self._links = links
         self._publication = publication
@@ -85,7 +88,7 @@ class Composer:
         variant = self._variants.get(name)
         if variant is None:
             digest = digest_of(self._publication, self._contents, claim.sections, person.language)
-            variant = render_digest(digest, self._headers(), track=not person.no_tracking)
+            variant = render_digest(digest, self._headers(), track=not person.no_tracking, dkim=self._dkim)
             self._variants[name] = variant
         return variant
 

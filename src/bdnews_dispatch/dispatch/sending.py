@@ -21,6 +21,7 @@ from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.dispatch.breaker import Breaker
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.contents import load_contents
@@ -93,7 +94,9 @@ class Sender:
         links: Links,
         ledger: Ledger,
         channels: Channels,
+        dkim: DkimSigner | None = None,
     ) -> None:
+        self._dkim = dkim
         self._settings = settings
         self._database = database
         self._clock = clock
@@ -401,7 +404,7 @@ class Sender:
                 contents = await load_contents(session, dispatch, self._links)
             publication = self._publications.named(contents.publication_key)
             self._composers[dispatch_id] = Composer(
-                self._settings, self._links, publication, dispatch, contents
+                self._settings, self._links, publication, dispatch, contents, self._dkim
             )
         self._composers.move_to_end(dispatch_id)
         while len(self._composers) > COMPOSERS_KEPT:
