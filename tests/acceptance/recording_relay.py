@@ -1,8 +1,8 @@
 """A mail server that writes down every mail before it says 250: `python -m tests.acceptance.recording_relay PORT FILE`.
 
 A line a mail: recipient, tab, Message-ID. It stands in for the world in tests that kill the service: what is in the
-file was delivered. Commands may come in groups (it offers PIPELINING). Each answer behind a dot waits a moment, as a relay's
-disk does, so that a kill finds mails at every step.
+file was delivered. Commands may come in groups (it offers PIPELINING). Each answer behind a dot waits a moment, as a
+relay's disk does, so that a kill finds mails at every step.
 """
 
 import asyncio

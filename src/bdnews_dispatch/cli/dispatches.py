@@ -12,6 +12,7 @@ from bdnews_dispatch.cli.bulletins import moment
 from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.settling import DECISIONS, resolve_all
 from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import find_issue
@@ -209,7 +210,8 @@ def _words(state: dict[str, Any]) -> str:
     lines.append("  反馈：" + _counts(state["tracking"]))
     if state["counts"]["uncertain"]:
         lines.append(
-            "有投递没有得到对方答复，可能已送达；请核对邮件服务器日志后，用 bdnews dispatch settle 决定。"
+            "有投递没有得到对方答复，可能已送达；"
+            "请核对邮件服务器日志后，用 bdnews deliveries resolve 逐份决定，或用 bdnews dispatch settle 一并决定。"
         )
     return "\n".join(lines)
 
@@ -223,7 +225,7 @@ def _counts(counts: dict[str, Any]) -> str:
 @click.option(
     "--as",
     "then",
-    type=click.Choice(["sent", "resend", "failed"]),
+    type=click.Choice(list(DECISIONS)),
     required=True,
     help="视为已发、重发或失败。",
 )
@@ -233,7 +235,7 @@ def settle(dispatch_id: int, then: str, *, as_json: bool) -> None:
 
     async def work(parts: Parts) -> dict[str, Any]:
         async with parts.database.write() as session:
-            settled = await control.settle(session, parts.clock, dispatch_id, then)
+            settled = await resolve_all(session, parts.clock, dispatch_id, then)
         if not settled:
             raise BdnewsError(f"发送任务 {dispatch_id} 没有待决定的投递")
         return {"settled": settled, **await _state(parts, dispatch_id)}

@@ -16,6 +16,7 @@ _COMMANDS = {
     "subscribers": "subscribers",
     "bulletins": "bulletins",
     "dispatch": "dispatches",
+    "deliveries": "deliveries",
     "serve": "roles",
     "web": "roles",
     "worker": "roles",

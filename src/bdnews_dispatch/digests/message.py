@@ -116,10 +116,8 @@ class Variant:
         fields = self._head.fill(values)
         message = self._unsigned(values, eight_bit=eight_bit)
         body = message[len(fields) + 2 :]
-        if eight_bit:
-            body_hash = self._body_hash.of(body[len(self._body_front) :])
-        else:
-            body_hash = BodyHash(b"").of(body)
+        shared, front = (self._body_hash, len(self._body_front)) if eight_bit else (BodyHash(b""), 0)
+        body_hash = shared.of(body[front:])
         # The date of the dispatch, so that a second try is the same message to the last octet.
         return self._dkim.sign(fields, body_hash, self._date) + message
 

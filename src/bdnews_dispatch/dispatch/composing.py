@@ -9,8 +9,8 @@ from datetime import datetime
 
 from bdnews_dispatch.channels.email import OutgoingMail
 from bdnews_dispatch.channels.wechat import OutgoingCard
-from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.digests.card import CardText, card_for
+from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.digests.message import Headers, Slots, Variant
 from bdnews_dispatch.digests.rendering import render_digest
 from bdnews_dispatch.dispatch.contents import Contents, digest_of

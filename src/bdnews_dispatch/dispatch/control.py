@@ -13,7 +13,6 @@ from bdnews_dispatch.dispatch.states import (
     CLAIMABLE,
     DeliveryState,
     DispatchState,
-    check_delivery,
     check_dispatch,
 )
 from bdnews_dispatch.errors import NotFoundError
@@ -143,28 +142,3 @@ async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
         "channels": channels,
         "reasons": reasons,
     }
-
-
-#: What an operator may decide of an uncertain delivery.
-DECISIONS = {"sent": DeliveryState.SENT, "resend": DeliveryState.PLANNED, "failed": DeliveryState.FAILED}
-
-
-async def settle(session: AsyncSession, clock: Clock, dispatch_id: int, decision: str) -> int:
-    """Decide the uncertain deliveries of a dispatch.
-
-    Args:
-        decision: a key of DECISIONS.
-
-    Returns:
-        How many were decided.
-    """
-    await find_dispatch(session, dispatch_id)
-    then = DECISIONS[decision]
-    check_delivery(DeliveryState.UNCERTAIN, then)
-    rows = await session.exec(
-        update(Delivery)
-        .where(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state) == DeliveryState.UNCERTAIN)
-        .values(state=then, reason=f"decided:{decision}", due_at=clock(), updated_at=clock())
-        .returning(col(Delivery.id))
-    )
-    return len(rows.all())

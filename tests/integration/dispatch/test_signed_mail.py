@@ -56,6 +56,6 @@ async def test_what_arrives_verifies(tmp_path: Path, pipelining: bool) -> None:
 
 async def test_a_key_that_cannot_be_read_is_said_at_the_start(tmp_path: Path) -> None:
     async with open_station(tmp_path, email={"dkim_key": str(tmp_path / "none.pem")}) as station:
-        with pytest.raises(SettingsError, match="none.pem"):
+        with pytest.raises(SettingsError, match=r"none\.pem"):
             async with open_worker(station.parts):
                 pass

@@ -12,6 +12,7 @@ from tests.making import SETS, Station, document, open_station, part, read_mail,
 
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch, DispatchLink
+from bdnews_dispatch.dispatch.settling import resolve_all
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.issues.publishing import withdraw
@@ -163,7 +164,7 @@ async def test_a_lost_answer_behind_the_dot_is_uncertain_and_never_sent_twice(st
                 await asyncio.sleep(0.02)
         assert shown["state"] == "sending"
         async with station.parts.database.write() as session:
-            assert await control.settle(session, station.parts.clock, dispatch_id, "sent") == 2
+            assert await resolve_all(session, station.parts.clock, dispatch_id, "sent") == 2
         shown = await station.until(dispatch_id)
     assert shown["counts"]["sent"] == 10
     assert len(set(station.received())) == len(station.received())

@@ -1,0 +1,173 @@
+"""Looking at single deliveries, and deciding those that nobody can know of: did the mail arrive?
+
+In: filters; keys and a decision. Out: rows for people, and the ledger as decided. Callers: cli/, later the console and
+the API. Only an uncertain delivery can be decided; evidence (an open, a click) decides by itself (tracking/).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.orm import aliased
+from sqlmodel import col, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.control import find_dispatch
+from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.subscribers.models import Channel, Subscriber
+
+#: What an operator may decide of an uncertain delivery.
+IN_DOUBT = DeliveryState.UNCERTAIN
+DECISIONS = {"sent": DeliveryState.SENT, "resend": DeliveryState.PLANNED, "failed": DeliveryState.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A delivery as an operator looks at it.
+
+    Attributes:
+        target: the address or openid; personal.
+        message_id: what the relay's log has it by, without <>.
+        tried_at, code, text, reference: of the last try.
+    """
+
+    id: int
+    key: str
+    dispatch: int
+    channel: str
+    state: str
+    reason: str
+    target: str
+    message_id: str
+    attempts: int
+    tried_at: datetime | None
+    code: str
+    text: str
+    reference: str
+    updated_at: datetime
+
+
+async def look(
+    session: AsyncSession,
+    *,
+    mail_domain: str,
+    dispatch_id: int | None = None,
+    states: Collection[str] = (),
+    reason: str = "",
+    limit: int = 50,
+) -> list[Seen]:
+    """Deliveries, the latest change first.
+
+    Args:
+        mail_domain: of our Message-IDs.
+        reason: what the reason begins with.
+    """
+    tried = aliased(Attempt)
+    last = (
+        select(func.max(col(tried.id)))
+        .where(col(tried.delivery_id) == col(Delivery.id))
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    statement = (
+        select(Delivery, Subscriber, Attempt)
+        .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
+        .outerjoin(Attempt, col(Attempt.id) == last)
+        .order_by(col(Delivery.updated_at).desc(), col(Delivery.id))
+        .limit(limit)
+    )
+    if dispatch_id is not None:
+        statement = statement.where(Delivery.dispatch_id == dispatch_id)
+    if states:
+        statement = statement.where(col(Delivery.state).in_([DeliveryState(state) for state in states]))
+    if reason:
+        statement = statement.where(col(Delivery.reason).startswith(reason, autoescape=True))
+    return [
+        _seen(delivery, person, attempt, mail_domain)
+        for delivery, person, attempt in (await session.execute(statement)).all()
+    ]
+
+
+async def resolve(session: AsyncSession, clock: Clock, names: Sequence[str], decision: str) -> int:
+    """Decide uncertain deliveries.
+
+    Args:
+        names: keys or ids.
+        decision: one of DECISIONS.
+
+    Returns:
+        How many were decided: all of them, or none.
+
+    Raises:
+        NotFoundError: no delivery by one of the names.
+        StateError: one of them is not uncertain.
+    """
+    ids = {int(name) for name in names if name.isdecimal() and len(name) < 20}
+    found = (
+        await session.exec(
+            select(Delivery).where(or_(col(Delivery.key).in_(names), col(Delivery.id).in_(ids)))
+        )
+    ).all()
+    known = {delivery.key for delivery in found} | {str(delivery.id) for delivery in found}
+    if missing := [name for name in names if name not in known]:
+        raise NotFoundError(
+            f"没有这些投递：{'、'.join(missing[:5])}", hint="用 bdnews deliveries list 查看。"
+        )
+    if wrong := [
+        f"{delivery.key}（{delivery.state}）" for delivery in found if delivery.state is not IN_DOUBT
+    ]:
+        raise StateError(
+            f"只能决定处于 uncertain 的投递，这些不是：{'、'.join(wrong[:5])}",
+            hint="没有作任何改动。用 bdnews deliveries list --state uncertain 查看待决定的。",
+        )
+    which = col(Delivery.id).in_([delivery.id for delivery in found])
+    return await _decide(session, clock, which, decision)
+
+
+async def resolve_all(session: AsyncSession, clock: Clock, dispatch_id: int, decision: str) -> int:
+    """Decide all uncertain deliveries of a dispatch. Returns: how many."""
+    await find_dispatch(session, dispatch_id)
+    return await _decide(session, clock, col(Delivery.dispatch_id) == dispatch_id, decision)
+
+
+async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool], decision: str) -> int:
+    then, now = DECISIONS[decision], clock()
+    changes: dict[str, object] = {
+        "state": then,
+        "reason": f"decided:{decision}",
+        "due_at": now,
+        "updated_at": now,
+    }
+    if then is DeliveryState.SENT:
+        changes["sent_at"] = now
+    rows = await session.execute(
+        update(Delivery)
+        .where(which, col(Delivery.state) == IN_DOUBT)
+        .values(**changes)
+        .returning(col(Delivery.id))
+    )
+    return len(rows.all())
+
+
+def _seen(delivery: Delivery, person: Subscriber, attempt: Attempt | None, mail_domain: str) -> Seen:
+    assert delivery.id is not None  # noqa: S101  # read from the database
+    return Seen(
+        id=delivery.id,
+        key=delivery.key,
+        dispatch=delivery.dispatch_id,
+        channel=delivery.channel,
+        state=delivery.state,
+        reason=delivery.reason,
+        target=(person.email if delivery.channel is Channel.EMAIL else person.openid) or "",
+        message_id=f"{delivery.key}.{delivery.dispatch_id}@{mail_domain}",
+        attempts=delivery.attempts,
+        tried_at=attempt.at if attempt else None,
+        code=attempt.code if attempt else "",
+        text=attempt.text if attempt else "",
+        reference=attempt.reference if attempt else "",
+        updated_at=delivery.updated_at,
+    )
