@@ -30,8 +30,8 @@ class ScriptedRelay:
     Args:
         extensions: offered behind EHLO.
         answers: verb → what is said instead, one after the other, then as a relay does; `DOT` is the answer behind the
-            message; `DROP` closes the connection; `SILENCE` says nothing more; `HALF x` says `x` without its line end,
-            and closes.
+            message, and anything for `BODY` hangs up in the middle of it; `DROP` closes the connection; `SILENCE` says
+            nothing more; `HALF x` says `x` without its line end, and closes.
         tls: for STARTTLS, or with `tls_at_once` from the first byte.
         greeting: the first line.
         read_body: False: after 354 nothing is read any more.
@@ -40,6 +40,7 @@ class ScriptedRelay:
     Attributes:
         connections: one list of commands for each connection that was made.
         plaintext: every byte that came in before TLS.
+        refused_recipients: get 550.
         bodies: the messages that were ended by a dot.
     """
 
@@ -61,6 +62,7 @@ class ScriptedRelay:
         self.greeting = greeting
         self.read_body = read_body
         self.close_after = close_after
+        self.refused_recipients: set[str] = set()
         self.connections: list[list[str]] = []
         self.plaintext = bytearray()
         self.bodies: list[bytes] = []
@@ -117,6 +119,10 @@ class ScriptedRelay:
             verb = command.split(" ")[0].upper()
             accepted = verb == "RCPT" or (verb == "DATA" and accepted)
             scripted = self.answers.get(verb)
+            if verb == "RCPT" and any(address in command for address in self.refused_recipients):
+                say("550 5.1.1 no such user")
+                accepted = False
+                continue
             if scripted:
                 answer = scripted.pop(0)
                 if not await self._says_more(answer, writer):
@@ -150,6 +156,10 @@ class ScriptedRelay:
             if verb == "DATA":
                 if not self.read_body:
                     await asyncio.get_running_loop().create_future()
+                if self.answers.get("BODY"):
+                    self.answers["BODY"].pop()
+                    await reader.readline()
+                    return
                 body = bytearray()
                 while not body.endswith(b"\r\n.\r\n") and body != b".\r\n":
                     if not (read := await reader.readline()):
