@@ -24,6 +24,8 @@ LOOKS_A_RECOVERY = 4
 #: Jobs at once. Sending itself is as wide as the channels' connections; this only lets planning and two dispatches
 #: go on side by side.
 JOBS_AT_ONCE = 3
+#: Python looks for garbage after so many new objects, by generation; its own 700 are a dozen mails.
+GARBAGE_THRESHOLDS = (20_000, 20, 50)
 #: After a job failed.
 REST_SECONDS = 1.0
 
@@ -67,6 +69,7 @@ class Worker:
         # tenth of the time that a mail takes.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         async with self._sender, asyncio.TaskGroup() as group:
             for number in range(JOBS_AT_ONCE):
                 group.create_task(self._work(), name=f"work-{number}")

@@ -12,7 +12,18 @@ SHIPPED = Limits.load()
 
 @pytest.mark.parametrize(
     "domain",
-    "qq.com foxmail.com 163.com 126.com yeah.net sina.com aliyun.com gmail.com outlook.com yahoo.com".split(),
+    [
+        "qq.com",
+        "foxmail.com",
+        "163.com",
+        "126.com",
+        "yeah.net",
+        "sina.com",
+        "aliyun.com",
+        "gmail.com",
+        "outlook.com",
+        "yahoo.com",
+    ],
 )
 def test_the_large_providers_have_limits(domain: str) -> None:
     limit = SHIPPED.of(domain)
