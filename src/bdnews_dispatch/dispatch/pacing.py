@@ -20,6 +20,8 @@ DOUBLES_IN_SECONDS = 60.0
 SLOWEST_RATE = 1 / 60
 #: What may be caught up at once of a rate that was not used.
 BURST_SECONDS = 0.1
+#: Nobody is sent away for longer, so that a provider that has become quick again is found out.
+LONGEST_TURN_SECONDS = 600.0
 #: Over this time the rate is measured that a provider without a limit has been given.
 MEASURED_SECONDS = 10.0
 
@@ -37,6 +39,7 @@ class Pace:
         self.under_way = 0
         self.closed_until = 0.0
         self._next_at = 0.0
+        self._promised = 0.0
         self._slowed_rate = 0.0
         self._slowed_at = -math.inf
         self._measured_from = 0.0
@@ -59,6 +62,18 @@ class Pace:
         if self.limit.connections and self.under_way >= self.limit.connections:
             return math.inf
         return max(self.closed_until, self._next_at)
+
+    def turn_after(self, now: float, waiting: float) -> float:
+        """For what can't be kept waiting here: seconds until its turn, each later than the one before.
+
+        Args:
+            waiting: seconds that those before it take.
+        """
+        rate = self.rate(now)
+        if rate == math.inf:
+            rate = max(self._measured / max(now - self._measured_from, 1.0), 1.0)
+        self._promised = max(self._promised, now + waiting) + 1 / rate
+        return min(self._promised - now, max(LONGEST_TURN_SECONDS, self.closed_until - now))
 
     def begin(self, now: float) -> None:
         """A message begins."""

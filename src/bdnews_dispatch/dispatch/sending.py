@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +44,9 @@ logger = logging.getLogger(__name__)
 COMPOSERS_KEPT = 8
 #: Cards on their way to the WeChat platform at once.
 CARDS_AT_ONCE = 4
+
+#: A dispatch that should be paused and could not be: the database was away.
+NOT_PAUSED_SECONDS = 30.0
 
 _GATE_CLOSED = Outcome(OutcomeKind.GATE_CLOSED, "gate.closed", "", "smtp")
 _STOPPING = Outcome(OutcomeKind.UNAVAILABLE)
@@ -106,7 +109,7 @@ class Sender:
         self._channels = channels
         self._composers: OrderedDict[int, Composer] = OrderedDict()
         self._ways: dict[tuple[Channel, bool], _Way] = {}
-        self._lanes: list[asyncio.Task[None]] = []
+        self._running = AsyncExitStack()
         self._asides: set[asyncio.Task[None]] = set()
         self._noted: set[int] = set()
         self._stopping = False
@@ -115,7 +118,10 @@ class Sender:
         ledger.on_idle = self._tell_idle
 
     async def __aenter__(self) -> Self:
-        await self._ledger.__aenter__()
+        await self._running.enter_async_context(self._ledger)
+        self._running.push_async_callback(self._all_said)
+        # A lane that fails takes the worker with it: a service manager starts it again, and its leases end.
+        lanes = await self._running.enter_async_context(asyncio.TaskGroup())
         channels = self._channels
         self._ways = {
             (Channel.EMAIL, True): self._way("email", channels.email, channels.limits),
@@ -129,18 +135,15 @@ class Sender:
                 self._settings.email.connections if isinstance(way.channel, EmailChannel) else CARDS_AT_ONCE
             )
             lane = self._mail_lane if isinstance(way.channel, EmailChannel) else self._card_lane
-            self._lanes += [
-                asyncio.create_task(lane(way), name=f"lane-{way.name}-{n}") for n in range(number)
-            ]
+            for n in range(number):
+                lanes.create_task(lane(way), name=f"lane-{way.name}-{n}")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-        await asyncio.gather(*self._lanes)
-        await asyncio.gather(*self._asides)
-        await self._ledger.__aexit__(kind, error, traceback)
+        await self._running.__aexit__(kind, error, traceback)
 
     def stop(self) -> None:
         """Begin nothing more: what is claimed and not begun is given back, what is on the wire is finished."""
@@ -275,10 +278,10 @@ class Sender:
                 kind = OutcomeKind.UNCERTAIN if in_doubt else OutcomeKind.UNAVAILABLE
                 outcome = Outcome(kind, "lane.failed", type(error).__name__, "smtp", retry_after=5.0)
             self._finished(way, parcel, outcome)
-            if way.channel.is_spent(line):
-                return waiting[0] if waiting else None
-            if waiting is None:
-                waiting = self._next(way, line)
+            if waiting is None and not way.channel.is_spent(line):
+                waiting = self._next(
+                    way, line
+                )  # else its envelope is out already: it is offered on this line
         return None
 
     def _next(self, way: _Way, line: Line) -> tuple[Parcel, Ready] | None:
@@ -332,6 +335,10 @@ class Sender:
 
     def _finished(self, way: _Way, parcel: Parcel, outcome: Outcome) -> None:
         way.stock.done(parcel, outcome)
+        if outcome.kind is OutcomeKind.UNAVAILABLE and outcome.remedy is Remedy.STOP_CHANNEL:
+            held = [parcel, *way.stock.withdraw(parcel.claim.dispatch_id)]
+            self._aside(self._stop_channel(parcel.claim, outcome, held))
+            return
         if outcome.kind is OutcomeKind.UNAVAILABLE:
             outcome = self._weigh(way, parcel.claim, outcome)
         elif outcome.kind is OutcomeKind.GATE_CLOSED:
@@ -345,10 +352,6 @@ class Sender:
 
     def _weigh(self, way: _Way, claim: Claim, outcome: Outcome) -> Outcome:
         """Let the breaker see the outcome; a channel that can't work is tried again later, with the reason in view."""
-        if outcome.remedy is Remedy.STOP_CHANNEL:
-            self._aside(self._pause(claim, f"{claim.channel}：{outcome.text}"))
-            self._give_back(way.stock.withdraw(claim.dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
-            return outcome
         if outcome.code == "ledger.unavailable":  # not the channel's fault
             if claim.dispatch_id not in self._noted:
                 self._say(claim.dispatch_id, f"{outcome.text} 未发出的都已保留，恢复后自动继续。")
@@ -390,11 +393,25 @@ class Sender:
         self._asides.add(task)
         task.add_done_callback(self._asides.discard)
 
-    async def _pause(self, claim: Claim, words: str) -> None:
-        with suppress(StateError):  # another message has said it already
-            async with self._database.write() as session:
-                await pause(session, claim.dispatch_id, note=words[:500])
-        logger.error("dispatch.paused", extra={"dispatch": claim.dispatch_id, "channel": claim.channel})
+    async def _all_said(self) -> None:
+        while self._asides:
+            await asyncio.gather(*self._asides)
+
+    async def _stop_channel(self, claim: Claim, outcome: Outcome, held: list[Parcel]) -> None:
+        """Pause the dispatch until a person has mended the configuration; only then give back what is held, so that
+        nobody tries again before.
+        """
+        later = Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text)
+        try:
+            with suppress(StateError):  # another message has said it already
+                async with self._database.write() as session:
+                    await pause(session, claim.dispatch_id, note=f"{claim.channel}：{outcome.text}"[:500])
+            logger.error("dispatch.paused", extra={"dispatch": claim.dispatch_id, "channel": claim.channel})
+        except SQLAlchemyError:
+            later = later._replace(retry_after=NOT_PAUSED_SECONDS)
+            raise
+        finally:
+            self._give_back(held, later)
 
     async def _composer(self, dispatch_id: int) -> Composer:
         if dispatch_id not in self._composers:

@@ -25,7 +25,7 @@ from bdnews_dispatch.subscribers.audience import Person
 STANDS_ASIDE_SECONDS = 30.0
 #: The same as a number, where only connections are limited and nobody knows how long they take.
 STAND_ASIDE = 200
-#: Wait of a parcel that goes back for that reason, seconds.
+#: Seconds that those who stand aside take, where nobody knows.
 BACK_SECONDS = 10.0
 
 
@@ -202,7 +202,7 @@ class Stock:
         if closed_for > STANDS_ASIDE_SECONDS or wait > STANDS_ASIDE_SECONDS or len(heap) >= STAND_ASIDE:
             if not heap:
                 del self._aside[pace]
-            self._put_back(parcel, wait or BACK_SECONDS)
+            self._put_back(parcel, pace.turn_after(now, wait or BACK_SECONDS))
             return
         heapq.heappush(heap, (parcel.urgency, next(self._order), parcel))
 

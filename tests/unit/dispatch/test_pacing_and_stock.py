@@ -155,6 +155,9 @@ async def test_what_would_wait_too_long_goes_back_for_as_long_as_it_would() -> N
     assert shelf.take(999) == [1, 200]
     assert 60 <= len(shelf.back) <= 75
     assert all(seconds >= 30 for _, seconds in shelf.back)
+    waits = [seconds for _, seconds in shelf.back]
+    assert waits == sorted(waits)
+    assert waits[-1] - waits[0] > 50, "in turn, not all at once again"
 
 
 async def test_a_slow_providers_urgent_parcel_goes_before_its_others() -> None:

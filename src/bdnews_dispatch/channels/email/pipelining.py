@@ -288,7 +288,7 @@ class PipelinedLine(Line):
 
     async def quit(self) -> None:
         try:
-            if self.is_open:
+            if self.is_open and self._announced is None:  # behind DATA, a QUIT would be a line of the message
                 self._transport.write(b"QUIT\r\n")
                 await self._stream.next(1, SHORT_TIMEOUT_SECONDS)
         except ReplyError:
