@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SqlalchemyAsyncSession
 from sqlalchemy.orm import Session as SqlalchemySession
 from sqlmodel import Session as SyncSession
@@ -75,12 +75,6 @@ class Database:
         engine = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         async with _Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
-
-    @asynccontextmanager
-    async def write_rows(self) -> AsyncIterator[AsyncConnection]:
-        """As `write`, for Core statements alone: without an ORM session, which costs more than a small group's rows."""
-        async with self.engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
-            yield connection
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 class GroupCommit(Generic[Transaction, Request, Result]):
     """Takes requests one at a time, applies them in groups, answers each when its group is on the disk.
 
-    Used as `async with GroupCommit(database.write_rows, apply) as commits: result = await commits.submit(request)`.
+    Used as `async with GroupCommit(database.write, apply) as commits: result = await commits.submit(request)`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class GroupCommit(Generic[Transaction, Request, Result]):
         most: int = 500,
     ) -> None:
         """Args:
-        begin: opens a writing transaction: `database.write` or `database.write_rows`.
+        begin: opens a writing transaction: `database.write`.
         apply: writes a group through it; gives one result for each request, in their order.
         """
         self._begin = begin

@@ -5,15 +5,11 @@ ledger counts.
 Callers: dispatch planning, previews.
 """
 
-import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from bdnews_dispatch.issues.document import IssueDocument
-
-#: Longest key; what the ledger's column holds.
-_KEY_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +47,3 @@ def match(interest: Interest, documents: Sequence[IssueDocument]) -> frozenset[s
     if interest.whole:
         return filled
     return filled & interest.sections or Skip("no_matching_section")
-
-
-def variant_key(sections: Collection[str], *, language: str = "zh", track: bool = True) -> str:
-    """A stable, short name for all that two readers of a dispatch share: "company+local", "policy.en.plain".
-
-    Args:
-        sections: the keys that `match` gave, in any order; none for a bulletin.
-        language: of the labels.
-        track: False for readers who said "no tracking".
-
-    Returns:
-        At most 64 characters of ASCII; a long list of sections is named by its hash.
-    """
-    tail = ("" if language == "zh" else f".{language}") + ("" if track else ".plain")
-    name = "+".join(sorted(sections)) or "bulletin"
-    if len(name) + len(tail) > _KEY_LENGTH:
-        name = f"{len(sections)}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    return name + tail

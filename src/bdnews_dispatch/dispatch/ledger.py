@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -119,11 +119,6 @@ class Ledger:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._writer.__aexit__(kind, error, traceback)
-
-    @property
-    def held(self) -> Collection[Claim]:
-        """What this worker has claimed and not recorded."""
-        return self._held.values()
 
     async def claim(
         self, dispatch_id: int, channel: Channel, limit: int, *, publication: str

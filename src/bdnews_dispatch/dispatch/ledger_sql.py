@@ -56,7 +56,8 @@ SET state = :state, reason = :reason, worker = NULL, lease_until = NULL, attempt
     first_tried_at = coalesce(first_tried_at, :now), sent_at = :sent, due_at = coalesce(:due, due_at),
     updated_at = :now
 WHERE id = :id AND epoch = :epoch
-AND ((worker = :worker AND {HELD}) OR (worker IS NULL AND state IN ('uncertain', 'planned')))
+AND ((worker = :worker AND {HELD}) OR (worker IS NULL AND state = 'uncertain'))
+AND (state <> 'claimed' OR :state IN ('failed', 'deferred'))
 """  # constants of this module
 
 #: Where a delivery goes whose claim ended without a try: it may be claimed again, or it is over.

@@ -49,13 +49,15 @@ class DeliveryState(StrEnum):
 
 _S = DeliveryState
 DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
-    _S.PLANNED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.SKIPPED}),
+    # To sent: an acceptance that could only be stored after a recovery had given the delivery back.
+    _S.PLANNED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.SKIPPED, _S.SENT}),
     _S.CLAIMED: frozenset({_S.IN_FLIGHT, _S.PLANNED, _S.DEFERRED, _S.FAILED, _S.CANCELLED}),
     # In flight, the other side may have it: only its answer, or the lack of one, leads on.
-    _S.IN_FLIGHT: frozenset({_S.SENT, _S.DEFERRED, _S.FAILED, _S.UNCERTAIN}),
+    # Back to planned: by the setting `delivery.uncertain = resend`, or where the channel knows that nothing went out.
+    _S.IN_FLIGHT: frozenset({_S.SENT, _S.DEFERRED, _S.FAILED, _S.UNCERTAIN, _S.PLANNED, _S.CANCELLED}),
     _S.DEFERRED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.FAILED}),
-    # Settled by evidence (an open, a bounce, the relay's log), by an operator, or by setting.
-    _S.UNCERTAIN: frozenset({_S.SENT, _S.PLANNED, _S.FAILED, _S.DELIVERED, _S.BOUNCED}),
+    # Settled by evidence (an answer stored late, an open, a bounce, the relay's log), by an operator, or by setting.
+    _S.UNCERTAIN: frozenset({_S.SENT, _S.PLANNED, _S.FAILED, _S.DEFERRED, _S.DELIVERED, _S.BOUNCED}),
     _S.SENT: frozenset({_S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),
     _S.DELIVERED: frozenset({_S.BOUNCED, _S.COMPLAINED}),
     _S.BOUNCED: frozenset(),
@@ -81,11 +83,6 @@ def check_delivery(now: DeliveryState, then: DeliveryState) -> None:
     """Raises: StateError: a delivery can't go from `now` to `then`."""
     if then not in DELIVERY_TRANSITIONS[now]:
         raise StateError(f"投递处于 {now}，不能变为 {then}", hint=_allowed(DELIVERY_TRANSITIONS[now]))
-
-
-def origins(then: DeliveryState) -> tuple[DeliveryState, ...]:
-    """The states from which a delivery may come to `then`; what an UPDATE's WHERE asks for."""
-    return tuple(state for state, allowed in DELIVERY_TRANSITIONS.items() if then in allowed)
 
 
 def _allowed(states: frozenset[DispatchState] | frozenset[DeliveryState]) -> str:

@@ -10,8 +10,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError, StatementError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.group_commit import GroupCommit
@@ -108,16 +108,16 @@ def test_a_database_that_can_not_be_used_is_refused(url: str) -> None:
 async def test_group_commits_answer_each_and_hold_together(database: Database) -> None:
     groups: list[int] = []
 
-    async def apply(connection: AsyncConnection, requests: Sequence[str]) -> list[str]:
+    async def apply(session: AsyncSession, requests: Sequence[str]) -> list[str]:
         groups.append(len(requests))
         if "bad" in requests:
             raise ValueError("bad")
-        await connection.execute(
+        await session.execute(
             insert(Event), [{"name": "x", "key": key, "payload": {}, "created_at": NOW} for key in requests]
         )
         return [key.upper() for key in requests]
 
-    async with GroupCommit[AsyncConnection, str, str](database.write_rows, apply) as commits:
+    async with GroupCommit[AsyncSession, str, str](database.write, apply) as commits:
         answers = await asyncio.gather(*(commits.submit(f"k{n}") for n in range(50)))
         assert answers == [f"K{n}" for n in range(50)]
         with pytest.raises(ValueError, match="bad"):
