@@ -50,7 +50,7 @@ class Pace:
         most = self.limit.messages_per_second or math.inf
         if not self._slowed_rate:
             return most
-        rate = self._slowed_rate * 2 ** ((now - self._slowed_at) / DOUBLES_IN_SECONDS)
+        rate = self._slowed_rate * 2 ** min((now - self._slowed_at) / DOUBLES_IN_SECONDS, 64.0)
         # Without a limit: forgotten when it is sixty-four times what it was slowed down to.
         if rate >= min(most, self._slowed_rate * 64):
             self._slowed_rate = 0.0

@@ -116,7 +116,10 @@ class Stock:
         while (parcel := self._next_in_turn()) is not None:
             assert parcel.pace is not None  # noqa: S101  # `put` has set it
             if parcel.pace.ready_at() <= now:
-                return self._begin(parcel, now)
+                self._begin(parcel, now)
+                if self._sleepers:  # the timer woke one lane: the next one is woken by another
+                    self._look_again()
+                return parcel
             self._stand_aside(parcel, parcel.pace, now)
         return None
 
