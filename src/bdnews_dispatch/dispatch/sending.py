@@ -83,7 +83,7 @@ class Sender:
     """Sends the deliveries of dispatches, batch by batch. Used as `async with`.
 
     Attributes:
-        on_hungry: set it to be told of a dispatch of which more could be claimed now.
+        on_hungry: set it to be told of a dispatch (and its urgency) of which more could be claimed now.
         on_idle: set it to be told when nothing is held any more.
     """
 
@@ -113,7 +113,7 @@ class Sender:
         self._asides: set[asyncio.Task[None]] = set()
         self._noted: set[int] = set()
         self._stopping = False
-        self.on_hungry: Callable[[int], None] = lambda _dispatch: None
+        self.on_hungry: Callable[[int, int], None] = lambda _dispatch, _urgency: None
         self.on_idle: Callable[[], None] = lambda: None
         ledger.on_idle = self._tell_idle
 
@@ -226,8 +226,8 @@ class Sender:
     def _tell_idle(self) -> None:
         self.on_idle()
 
-    def _tell_hungry(self, dispatch_id: int) -> None:
-        self.on_hungry(dispatch_id)
+    def _tell_hungry(self, dispatch_id: int, urgency: int) -> None:
+        self.on_hungry(dispatch_id, urgency)
 
     # Lanes.
 
@@ -278,10 +278,9 @@ class Sender:
                 kind = OutcomeKind.UNCERTAIN if in_doubt else OutcomeKind.UNAVAILABLE
                 outcome = Outcome(kind, "lane.failed", type(error).__name__, "smtp", retry_after=5.0)
             self._finished(way, parcel, outcome)
+            # One that waits has its envelope out already: it is offered on this line.
             if waiting is None and not way.channel.is_spent(line):
-                waiting = self._next(
-                    way, line
-                )  # else its envelope is out already: it is offered on this line
+                waiting = self._next(way, line)
         return None
 
     def _next(self, way: _Way, line: Line) -> tuple[Parcel, Ready] | None:

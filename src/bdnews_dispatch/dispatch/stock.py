@@ -58,12 +58,12 @@ class Stock:
         limits: Limits,
         *,
         low: int,
-        on_low: Callable[[int], None],
+        on_low: Callable[[int, int], None],
         put_back: Callable[[Parcel, float], None],
     ) -> None:
         """Args:
         low: a dispatch that has fewer parcels here is told of by `on_low`.
-        on_low: gets the dispatch's id.
+        on_low: gets the dispatch's id and urgency.
         put_back: gets a parcel that can't go soon, and after how many seconds it may be claimed again.
         """
         self._limits = limits
@@ -109,17 +109,11 @@ class Stock:
                 stood = heapq.heappop(heap)[2]
                 if not heap:
                     del self._aside[pace]
-                self._begin(stood, now)
-                if self._sleepers:
-                    self._look_again()
-                return stood
+                return self._begin(stood, now)
         while (parcel := self._next_in_turn()) is not None:
             assert parcel.pace is not None  # noqa: S101  # `put` has set it
             if parcel.pace.ready_at() <= now:
-                self._begin(parcel, now)
-                if self._sleepers:  # the timer woke one lane: the next one is woken by another
-                    self._look_again()
-                return parcel
+                return self._begin(parcel, now)
             self._stand_aside(parcel, parcel.pace, now)
         return None
 
@@ -184,10 +178,10 @@ class Stock:
                 turn[dispatch] = parcels  # at the end: the next dispatch's turn
             self._number[dispatch] -= 1
             if self._number[dispatch] == self._low:
-                self._on_low(dispatch)
+                self._on_low(dispatch, urgency)
             elif not self._number[dispatch]:
                 del self._number[dispatch]
-                self._on_low(dispatch)
+                self._on_low(dispatch, urgency)
             return parcel
         return None
 
@@ -195,6 +189,8 @@ class Stock:
         assert parcel.pace is not None  # noqa: S101  # `put` has set it
         parcel.pace.begin(now)
         self._relay.begin(now)
+        if self._sleepers:  # a timer wakes one lane: this one sets it for the next
+            self._look_again()
         return parcel
 
     def _stand_aside(self, parcel: Parcel, pace: Pace, now: float) -> None:

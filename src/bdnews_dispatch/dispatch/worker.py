@@ -42,7 +42,6 @@ class Worker:
         self._sender = sender
         self._reconciler = reconciler
         self._wake = asyncio.Event()
-        self._urgencies: dict[int, int] = {}
         self._feeding: set[asyncio.Task[None]] = set()
         sender.on_hungry = self._feed
         sender.on_idle = self.wake
@@ -128,12 +127,10 @@ class Worker:
         return [replace(job, kind=JobKind.SEND), *([job] if more else [])]
 
     async def _send(self, job: Job) -> list[Job]:
-        self._urgencies[job.pointer] = job.urgency
         return [job] if await self._sender.send_batch(job.pointer, job.urgency) else []
 
-    def _feed(self, dispatch_id: int) -> None:
+    def _feed(self, dispatch_id: int, urgency: int) -> None:
         """The sender has room for more of this dispatch."""
-        job = Job(JobKind.SEND, dispatch_id, self._urgencies.get(dispatch_id, 0))
-        task = asyncio.create_task(self._queue.put(job))
+        task = asyncio.create_task(self._queue.put(Job(JobKind.SEND, dispatch_id, urgency)))
         self._feeding.add(task)
         task.add_done_callback(self._feeding.discard)
