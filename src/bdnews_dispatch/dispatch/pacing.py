@@ -20,7 +20,7 @@ DOUBLES_IN_SECONDS = 60.0
 SLOWEST_RATE = 1 / 60
 #: What may be caught up at once of a rate that was not used.
 BURST_SECONDS = 0.1
-#: Nobody is sent away for longer, so that a provider that has become quick again is found out.
+#: Where the rate is only what was measured nobody is sent away for longer: it may become quick again.
 LONGEST_TURN_SECONDS = 600.0
 #: Over this time the rate is measured that a provider without a limit has been given.
 MEASURED_SECONDS = 10.0
@@ -42,20 +42,19 @@ class Pace:
         self._promised = 0.0
         self._slowed_rate = 0.0
         self._slowed_at = -math.inf
-        self._measured_from = 0.0
+        self._measured_from = -math.inf
         self._measured = 0
+        self._measured_before = 0
 
     def rate(self, now: float) -> float:
-        """Messages a second at this moment; infinite where nothing limits them."""
+        """Messages a second at this moment, which may be one to come; infinite where nothing limits them."""
         most = self.limit.messages_per_second or math.inf
         if not self._slowed_rate:
             return most
-        rate = self._slowed_rate * 2 ** min((now - self._slowed_at) / DOUBLES_IN_SECONDS, 64.0)
+        quiet = max(0.0, now - max(self._slowed_at, self.closed_until))
+        doubled = 2 ** min(quiet / DOUBLES_IN_SECONDS, 64.0)
         # Without a limit: forgotten when it is sixty-four times what it was slowed down to.
-        if rate >= min(most, self._slowed_rate * 64):
-            self._slowed_rate = 0.0
-            return most
-        return rate
+        return most if doubled >= 64 else min(most, self._slowed_rate * doubled)
 
     def ready_at(self) -> float:
         """When the next message may begin; infinity: when one of those under way has ended."""
@@ -69,11 +68,18 @@ class Pace:
         Args:
             waiting: seconds that those before it take.
         """
-        rate = self.rate(now)
-        if rate == math.inf:
-            rate = max(self._measured / max(now - self._measured_from, 1.0), 1.0)
-        self._promised = max(self._promised, now + waiting) + 1 / rate
-        return min(self._promised - now, max(LONGEST_TURN_SECONDS, self.closed_until - now))
+        first = max(self._promised, now + waiting)
+        rate = self.rate(first)
+        if rate < math.inf:
+            self._promised = first + 1 / rate
+            return self._promised - now
+        turn = first + 1 / max(self._given(now), 1.0)
+        if turn - now > max(LONGEST_TURN_SECONDS, waiting):
+            return max(
+                LONGEST_TURN_SECONDS, waiting
+            )  # not a promise: the next ones still get the turns before
+        self._promised = turn
+        return turn - now
 
     def begin(self, now: float) -> None:
         """A message begins."""
@@ -82,7 +88,9 @@ class Pace:
             rate = self.rate(now)
             if rate < math.inf:
                 self._next_at = max(self._next_at, now - BURST_SECONDS) + 1 / rate
-        if now - self._measured_from > MEASURED_SECONDS:
+        since = now - self._measured_from
+        if since > MEASURED_SECONDS:
+            self._measured_before = self._measured if since < 2 * MEASURED_SECONDS else 0
             self._measured_from, self._measured = now, 0
         self._measured += 1
 
@@ -92,16 +100,24 @@ class Pace:
 
     def slow_down(self, now: float, wait: float | None = None) -> None:
         """The other side says "slower". Args: wait: seconds in which it wants nothing at all, where it says so."""
-        if wait:
-            self.closed_until = max(self.closed_until, now + wait)
-        if now - self._slowed_at < ONE_REFUSAL_SECONDS and self._slowed_rate:
-            return
         rate = self.rate(now)
         if rate == math.inf:
-            rate = self._measured / max(now - self._measured_from, 1.0)
+            rate = self._given(now)
+        if wait:
+            self.closed_until = max(self.closed_until, now + wait)
+        if now - self._slowed_at < ONE_REFUSAL_SECONDS:
+            return
         self._slowed_rate = max(rate / 2, SLOWEST_RATE)
         self._slowed_at = now
         self._next_at = now + 1 / self._slowed_rate
+
+    def _given(self, now: float) -> float:
+        """Messages a second that were begun lately: this stretch, and of the one before what still counts."""
+        since = min(max(now - self._measured_from, 0.0), 2 * MEASURED_SECONDS)
+        if not self._measured_before:
+            return self._measured / max(since, 1.0)
+        counts = max(0.0, 1 - since / MEASURED_SECONDS)
+        return (self._measured + self._measured_before * counts) / max(since, MEASURED_SECONDS)
 
 
 def who_is_slow(outcome: Outcome) -> str:

@@ -88,6 +88,9 @@ class Stock:
 
     def put(self, parcel: Parcel) -> None:
         """A parcel has been claimed."""
+        if self._closed:
+            self._put_back(parcel, 0.0)
+            return
         pace = self._by_domain.get(parcel.domain)
         if pace is None:
             limit = self._limits.of(parcel.domain)
@@ -104,18 +107,17 @@ class Stock:
         now = self._loop.time()
         if self._closed or self._relay.ready_at() > now:
             return None
-        for pace, heap in self._aside.items():
-            if pace.ready_at() <= now:
-                stood = heapq.heappop(heap)[2]
-                if not heap:
-                    del self._aside[pace]
+        while True:
+            urgency = next((urgency for urgency in sorted(self._in_turn) if self._in_turn[urgency]), math.inf)
+            if self._aside and (stood := self._next_of_aside(now, urgency)) is not None:
                 return self._begin(stood, now)
-        while (parcel := self._next_in_turn()) is not None:
+            if urgency == math.inf:
+                return None
+            parcel = self._next_in_turn(int(urgency))
             assert parcel.pace is not None  # noqa: S101  # `put` has set it
             if parcel.pace.ready_at() <= now:
                 return self._begin(parcel, now)
             self._stand_aside(parcel, parcel.pace, now)
-        return None
 
     async def take(self) -> Parcel | None:
         """The next parcel, when there is one; None: the stock is closed."""
@@ -167,23 +169,31 @@ class Stock:
             self._wake()
         return self.withdraw()
 
-    def _next_in_turn(self) -> Parcel | None:
-        for urgency in sorted(self._in_turn):
-            turn = self._in_turn[urgency]
-            if not turn:
-                continue
-            dispatch, parcels = turn.popitem(last=False)
-            parcel = parcels.popleft()
-            if parcels:
-                turn[dispatch] = parcels  # at the end: the next dispatch's turn
-            self._number[dispatch] -= 1
-            if self._number[dispatch] == self._low:
-                self._on_low(dispatch, urgency)
-            elif not self._number[dispatch]:
-                del self._number[dispatch]
-                self._on_low(dispatch, urgency)
-            return parcel
-        return None
+    def _next_of_aside(self, now: float, urgency: float) -> Parcel | None:
+        """The first whose moment has come, if nothing more urgent is in turn."""
+        ready = [heap for pace, heap in self._aside.items() if pace.ready_at() <= now]
+        heap = min(ready, key=lambda heap: heap[0], default=None)
+        if heap is None or heap[0][0] > urgency:
+            return None
+        parcel = heapq.heappop(heap)[2]
+        if not heap:
+            assert parcel.pace is not None  # noqa: S101  # `put` has set it
+            del self._aside[parcel.pace]
+        return parcel
+
+    def _next_in_turn(self, urgency: int) -> Parcel:
+        turn = self._in_turn[urgency]
+        dispatch, parcels = turn.popitem(last=False)
+        parcel = parcels.popleft()
+        if parcels:
+            turn[dispatch] = parcels  # at the end: the next dispatch's turn
+        self._number[dispatch] -= 1
+        if self._number[dispatch] == self._low:
+            self._on_low(dispatch, urgency)
+        elif not self._number[dispatch]:
+            del self._number[dispatch]
+            self._on_low(dispatch, urgency)
+        return parcel
 
     def _begin(self, parcel: Parcel, now: float) -> Parcel:
         assert parcel.pace is not None  # noqa: S101  # `put` has set it
@@ -198,12 +208,14 @@ class Stock:
         rate = pace.rate(now)
         closed_for = max(0.0, pace.closed_until - now)
         wait = closed_for + (len(heap) / rate if rate < math.inf else 0.0)
-        if closed_for > STANDS_ASIDE_SECONDS or wait > STANDS_ASIDE_SECONDS or len(heap) >= STAND_ASIDE:
+        heapq.heappush(heap, (parcel.urgency, next(self._order), parcel))
+        if max(closed_for, wait) > STANDS_ASIDE_SECONDS or len(heap) > STAND_ASIDE:
+            last = max(heap)  # the least urgent goes back, and of those the one that came last
+            heap.remove(last)
+            heapq.heapify(heap)
             if not heap:
                 del self._aside[pace]
-            self._put_back(parcel, pace.turn_after(now, wait or BACK_SECONDS))
-            return
-        heapq.heappush(heap, (parcel.urgency, next(self._order), parcel))
+            self._put_back(last[2], pace.turn_after(now, wait or BACK_SECONDS))
 
     def _look_again(self) -> None:
         """Wake a lane when the first provider is ready again."""

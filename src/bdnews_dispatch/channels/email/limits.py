@@ -3,6 +3,7 @@
 In: the file. Out: a `Limit` for each recipient domain. Caller: dispatch/ (pacing).
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -61,16 +62,29 @@ class Limits:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"读不到服务商限额 {file}：{error}") from error
         providers: dict[str, Limit] = {}
-        for row in content.get("provider", []):
+        rows = content.get("provider", [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise SettingsError(f"服务商应各写作一段 [[provider]]，双层方括号（{file}）")
+        names: set[str] = {"relay", "others"}
+        for row in rows:
             domains = row.pop("domains", [])
+            name = str(row.get("name", ""))
             if not isinstance(domains, list) or not domains:
-                raise SettingsError(f"服务商 {row.get('name', '?')} 没有 domains（{file}）")
+                raise SettingsError(f"服务商 {name or '?'} 没有 domains（{file}）")
+            if not name or name in names:
+                raise SettingsError(
+                    f"服务商名称 {name!r} 缺失、重复或已有他用（{file}）", hint="每个服务商须有自己的 name。"
+                )
+            names.add(name)
             limit = _limit(row, file)
-            providers |= {str(domain).lower(): limit for domain in domains}
+            for domain in domains:
+                known = providers.setdefault(str(domain).lower(), limit)
+                if known is not limit:
+                    raise SettingsError(f"域名 {domain} 同时属于 {known.name} 与 {name}（{file}）")
         return cls(
-            _limit({"name": "relay", **content.get("relay", {})}, file),
+            _limit({**_table(content, "relay", file), "name": "relay"}, file),
             providers,
-            _limit({"name": "others", **content.get("others", {})}, file),
+            _limit({**_table(content, "others", file), "name": "others"}, file),
         )
 
     def of(self, domain: str) -> Limit:
@@ -80,6 +94,13 @@ class Limits:
             return known
         o = self._others
         return Limit(domain, o.messages_per_second, o.connections, o.messages_per_connection)
+
+
+def _table(content: Mapping[str, Any], name: str, file: Path) -> dict[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{name} 应写作一段 [{name}]（{file}）")
+    return table
 
 
 def _limit(row: Mapping[str, Any], file: Path) -> Limit:
@@ -92,8 +113,10 @@ def _limit(row: Mapping[str, Any], file: Path) -> Limit:
             raise SettingsError(
                 f"服务商 {name} 没有名为 {key} 的限额（{file}）", hint=f"可用：{'、'.join(sorted(known))}。"
             )
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise SettingsError(f"服务商 {name} 的 {key} 应为不小于 0 的数（{file}）")
+        if key != "messages_per_second" and not isinstance(value, int):
+            raise SettingsError(f"服务商 {name} 的 {key} 应为整数（{file}）")
     return Limit(
         name,
         float(row.get("messages_per_second", 0)),
