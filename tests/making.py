@@ -90,11 +90,17 @@ def readers(number: int, *, channel: str = "email", cadence: str = "issue", star
     return file.getvalue().encode()
 
 
+def database_url(folder: Path) -> str:
+    """Where a station of this folder has its rows; the fixture `backend` puts another one in its place."""
+    return f"sqlite:///{folder / 'bdnews.db'}"
+
+
 def test_settings(folder: Path, **overrides: dict[str, Any]) -> Settings:
     """Settings with everything under the folder and every port chosen freely."""
     base: dict[str, dict[str, Any]] = {
         "service": {"data_folder": str(folder)},
-        "database": {"url": f"sqlite:///{folder / 'bdnews.db'}"},
+        "database": {"url": database_url(folder)},
+        "security": {"signing_keys": ["test:only-for-tests-and-long-enough-for-a-key"]},
         "issues": {"folder": str(folder / "issues"), "settle_seconds": 0.05},
         "sandbox": {"smtp_port": 0, "http_port": 0},
         "web": {"port": 0, "base_url": "http://news.example"},

@@ -22,8 +22,12 @@ from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock, system_clock
+from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.digests.dkim import DkimSigner, load_keys
 from bdnews_dispatch.dispatch.ledger import Ledger
+from bdnews_dispatch.dispatch.ledger_postgres import PostgresLedgerStore
+from bdnews_dispatch.dispatch.ledger_sqlite import SqliteLedgerStore
+from bdnews_dispatch.dispatch.ledger_store import LedgerStore
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.reconciler import Reconciler
@@ -163,18 +167,20 @@ def dkim_signer(settings: Settings) -> DkimSigner | None:
     return DkimSigner(keys) if keys else None
 
 
+def ledger_store(database: Database, worker: str) -> LedgerStore:
+    """The ledger's rows where the database is. Args: worker: unique to this process and start."""
+    if database.file is not None:
+        return SqliteLedgerStore(database.file, worker)
+    return PostgresLedgerStore(database.url, worker)
+
+
 @asynccontextmanager
 async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
     """A worker with its channels; `run` it."""
     async with open_channels(parts) as channels:
         settings, database, clock = parts.settings, parts.database, parts.clock
-        ledger = Ledger(
-            database,
-            clock,
-            settings.delivery,
-            worker=f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}",
-            lanes=settings.email.connections,
-        )
+        store = ledger_store(database, f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}")
+        ledger = Ledger(store, clock, settings.delivery, lanes=settings.email.connections)
         queue = MemoryQueue()
         yield Worker(
             queue=queue,

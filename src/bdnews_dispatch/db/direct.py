@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from types import TracebackType
+from pathlib import Path
 from typing import Self, TypeVar
 
-from bdnews_dispatch.db.engine import BUSY_TIMEOUT_MS, Database
+from bdnews_dispatch.db.sqlite import BUSY_TIMEOUT_MS, PRAGMAS
 from bdnews_dispatch.errors import StorageError
 
 Result = TypeVar("Result")
@@ -34,10 +34,10 @@ CACHE_KIB = 32 * 1024
 
 
 class DirectWriter:
-    """Used as `async with DirectWriter(database) as writer: await writer.run(work)`."""
+    """Used as `async with DirectWriter(file) as writer: await writer.run(work)`."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._one_at_a_time = asyncio.Lock()
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger-commit")
@@ -48,9 +48,7 @@ class DirectWriter:
         self._connection = await asyncio.to_thread(self._connect)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         async with self._one_at_a_time:
             if self._connection is not None:
                 await asyncio.to_thread(self._connection.close)
@@ -112,7 +110,7 @@ class DirectWriter:
     async def _checkpoint(self) -> None:
         """Outside of any transaction, while no other commit of ours waits for it on the loop."""
         connection = self._connection
-        log = self._database.file.with_name(self._database.file.name + "-wal")
+        log = self._file.with_name(self._file.name + "-wal")
         try:
             if connection is not None and log.stat().st_size > CHECKPOINT_BYTES:
                 await self._in_thread(connection.execute, "PRAGMA wal_checkpoint(PASSIVE)")
@@ -121,15 +119,14 @@ class DirectWriter:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._database.file,
+            self._file,
             isolation_level=None,
             check_same_thread=False,
             timeout=0,
             cached_statements=64,
         )
         for pragma in (
-            "synchronous = FULL",  # the gate must be on disk before the dot goes out
-            "foreign_keys = ON",
+            *PRAGMAS,
             f"cache_size = -{CACHE_KIB}",
             "wal_autocheckpoint = 16384",
         ):

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db import postgres, sqlite
+from bdnews_dispatch.db.engine import Backend, Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -44,8 +45,10 @@ async def upgrade(database: Database) -> None:
         return
     from alembic import command  # noqa: PLC0415  # see `_config`
 
-    engine = database.engine.execution_options(sqlite_begin="IMMEDIATE")
+    engine = database.engine.execution_options(**sqlite.WRITING)
     async with engine.begin() as connection:
+        if database.backend is Backend.POSTGRESQL:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({postgres.MIGRATION_LOCK})"))
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import DateTime, Enum
+from sqlalchemy import BigInteger, DateTime, Enum, Integer
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import SQLModel
@@ -39,6 +39,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: Of tables that grow with every mail: 2,147,483,647 rows are a few years of ten million readers.
+#: (SQLite numbers rows by itself only where the type is spelled INTEGER; there it holds 64 bits anyway.)
+BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
 def enum_type(enum: type[StrEnum]) -> Any:

@@ -14,7 +14,7 @@ from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.digests.message import Headers, Slots, Variant
 from bdnews_dispatch.digests.rendering import render_digest
 from bdnews_dispatch.dispatch.contents import Contents, digest_of
-from bdnews_dispatch.dispatch.ledger import Claim
+from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.links import DeliveryLinks, Links

@@ -6,7 +6,7 @@ from enum import StrEnum
 from sqlalchemy import JSON, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from bdnews_dispatch.db.types import UtcDateTime, enum_type
+from bdnews_dispatch.db.types import BigId, UtcDateTime, enum_type
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.subscribers.models import Cadence, Channel
 
@@ -97,7 +97,7 @@ class Delivery(SQLModel, table=True):
         _partial("ix_delivery_held", "lease_until", where=HELD),
         _partial("ix_delivery_in_doubt", "dispatch_id", where=IN_DOUBT),
     )
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     dispatch_id: int = Field(foreign_key="dispatch.id")
     subscriber_id: int = Field(foreign_key="subscriber.id", index=True)
     channel: Channel = Field(sa_type=enum_type(Channel))
@@ -120,8 +120,8 @@ class Attempt(SQLModel, table=True):
     """What came of one try."""
 
     __tablename__ = "attempt"
-    id: int | None = Field(default=None, primary_key=True)
-    delivery_id: int = Field(foreign_key="delivery.id", index=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
+    delivery_id: int = Field(foreign_key="delivery.id", index=True, sa_type=BigId)
     at: datetime = Field(sa_type=UtcDateTime)
     outcome: str = Field(max_length=20)
     code: str = Field(default="", max_length=64)

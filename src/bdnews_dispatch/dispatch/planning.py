@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.statements import insert_many
 from bdnews_dispatch.digests.matching import Interest, Skip, match
 from bdnews_dispatch.dispatch.contents import Contents, links_of, load_contents
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind, DispatchLink
@@ -46,8 +47,8 @@ class Planner:
         Returns:
             Whether there is more to plan.
         """
-        async with self._database.write() as session:
-            dispatch = await session.get(Dispatch, dispatch_id)
+        async with self._database.write_beside() as session:
+            dispatch = await session.get(Dispatch, dispatch_id, with_for_update={"key_share": True})
             if dispatch is None or dispatch.state not in (DispatchState.SCHEDULED, DispatchState.PLANNING):
                 return False
             if dispatch.due_at > self._clock():
@@ -68,8 +69,7 @@ class Planner:
                 session, dispatch, [person.subscriber_id for person in people]
             )
             rows = [row for person in people for row in self._rows(dispatch, contents, person, reached)]
-            if rows:
-                await session.exec(insert(Delivery), params=rows)
+            await insert_many(session, Delivery, rows)
             if people:
                 dispatch.planned_through = people[-1].subscriber_id
             more = len(people) == SLICE

@@ -26,7 +26,8 @@ from bdnews_dispatch.dispatch.breaker import Breaker
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.contents import load_contents
 from bdnews_dispatch.dispatch.control import note, pause
-from bdnews_dispatch.dispatch.ledger import Claim, Ledger, Result
+from bdnews_dispatch.dispatch.ledger import Ledger, Result
+from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.stock import Parcel, Stock

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
 from bdnews_dispatch.dispatch.composing import Composer
-from bdnews_dispatch.dispatch.ledger import Claim
+from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.pacing import Pace, who_is_slow
 from bdnews_dispatch.subscribers.audience import Person
 

@@ -6,14 +6,14 @@ from typing import Any
 from sqlalchemy import JSON, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from bdnews_dispatch.db.types import UtcDateTime
+from bdnews_dispatch.db.types import BigId, UtcDateTime
 
 
 class Event(SQLModel, table=True):
     """Something that happened. Written in the transaction that made it true; names are dotted and never reused."""
 
     __tablename__ = "event"
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     name: str = Field(max_length=64)
     #: The same thing told twice has the same key, and is one event.
     key: str = Field(max_length=200, unique=True)
@@ -28,8 +28,8 @@ class EventHandling(SQLModel, table=True):
 
     __tablename__ = "event_handling"
     __table_args__ = (UniqueConstraint("event_id", "handler"),)
-    id: int | None = Field(default=None, primary_key=True)
-    event_id: int = Field(foreign_key="event.id", index=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
+    event_id: int = Field(foreign_key="event.id", index=True, sa_type=BigId)
     handler: str = Field(max_length=100)
     attempts: int = 0
     done_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.messaging.models import Event, EventHandling
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,7 @@ async def record(session: AsyncSession, clock: Clock, name: str, key: str, **pay
         key: what makes it this one and no other; a second event with the key is dropped.
     """
     await session.exec(
-        insert(Event)
-        .values(name=name, key=key, payload=payload, created_at=clock())
-        .on_conflict_do_nothing(index_elements=["key"])
+        insert_new(session, Event).values(name=name, key=key, payload=payload, created_at=clock())
     )
 
 

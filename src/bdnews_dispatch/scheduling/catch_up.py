@@ -7,11 +7,11 @@ Caller: the scheduler's tick.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import col, select
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.dispatch.starting import start_period
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.scheduling.models import ScheduledRun
@@ -58,9 +58,8 @@ class CatchUp:
                 return False
         async with self._database.write() as session:
             written = await session.exec(
-                insert(ScheduledRun)
+                insert_new(session, ScheduledRun)
                 .values(timetable=timetable, due_at=due_at, ran_at=self._clock())
-                .on_conflict_do_nothing()
                 .returning(col(ScheduledRun.id))
             )
             if written.first() is None:

@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.subscribers.models import ListMembership, MailingList
 
@@ -38,11 +38,7 @@ async def find_list(session: AsyncSession, name: str) -> MailingList:
 
 async def find_or_make_list(session: AsyncSession, clock: Clock, name: str) -> int:
     """The id of the list of that name."""
-    await session.execute(
-        insert(MailingList)
-        .values(name=name, created_at=clock())
-        .on_conflict_do_nothing(index_elements=["name"])
-    )
+    await session.execute(insert_new(session, MailingList).values(name=name, created_at=clock()))
     return (
         await session.execute(select(col(MailingList.id)).where(col(MailingList.name) == name))
     ).scalar_one() or 0
@@ -55,7 +51,7 @@ async def join_list(
     rows = [{"list_id": list_id, "subscriber_id": i, "joined_at": clock()} for i in subscriber_ids]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         await session.execute(
-            insert(ListMembership).on_conflict_do_nothing(index_elements=["list_id", "subscriber_id"]),
+            insert_new(session, ListMembership),
             rows[start : start + _ROWS_AT_ONCE],
         )
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from sqlmodel import Field, SQLModel
 
-from bdnews_dispatch.db.types import UtcDateTime, enum_type
+from bdnews_dispatch.db.types import BigId, UtcDateTime, enum_type
 
 
 class HitKind(StrEnum):
@@ -21,8 +21,8 @@ class Hit(SQLModel, table=True):
     """One raw hit, kept as it came. `machine` names the rule by which it was no person's, or is empty."""
 
     __tablename__ = "hit"
-    id: int | None = Field(default=None, primary_key=True)
-    delivery_id: int = Field(foreign_key="delivery.id", index=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
+    delivery_id: int = Field(foreign_key="delivery.id", index=True, sa_type=BigId)
     kind: HitKind = Field(sa_type=enum_type(HitKind))
     #: Of a click: the link's number.
     link: int | None = None

@@ -10,7 +10,7 @@ import pytest
 
 from bdnews_dispatch.channels.email.limits import Limit, Limits
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
-from bdnews_dispatch.dispatch.ledger import Claim
+from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.pacing import Pace, who_is_slow
 from bdnews_dispatch.dispatch.stock import Parcel, Stock
 from bdnews_dispatch.subscribers.models import Channel

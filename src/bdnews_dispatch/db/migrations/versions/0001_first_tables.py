@@ -29,7 +29,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "event",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", bdnews_dispatch.db.types.BigId, nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.Column("key", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
@@ -169,8 +169,8 @@ def upgrade() -> None:
 
     op.create_table(
         "event_handling",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("event_id", sa.Integer(), nullable=False),
+        sa.Column("id", bdnews_dispatch.db.types.BigId, nullable=False),
+        sa.Column("event_id", bdnews_dispatch.db.types.BigId, nullable=False),
         sa.Column("handler", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("done_at", bdnews_dispatch.db.types.UtcDateTime(timezone=True), nullable=True),
@@ -256,7 +256,7 @@ def upgrade() -> None:
 
     op.create_table(
         "delivery",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", bdnews_dispatch.db.types.BigId, nullable=False),
         sa.Column("dispatch_id", sa.Integer(), nullable=False),
         sa.Column("subscriber_id", sa.Integer(), nullable=False),
         sa.Column(
@@ -334,8 +334,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempt",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("delivery_id", sa.Integer(), nullable=False),
+        sa.Column("id", bdnews_dispatch.db.types.BigId, nullable=False),
+        sa.Column("delivery_id", bdnews_dispatch.db.types.BigId, nullable=False),
         sa.Column("at", bdnews_dispatch.db.types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("code", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
@@ -352,8 +352,8 @@ def upgrade() -> None:
 
     op.create_table(
         "hit",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("delivery_id", sa.Integer(), nullable=False),
+        sa.Column("id", bdnews_dispatch.db.types.BigId, nullable=False),
+        sa.Column("delivery_id", bdnews_dispatch.db.types.BigId, nullable=False),
         sa.Column(
             "kind",
             sa.Enum(

@@ -1,0 +1,122 @@
+"""How we use PostgreSQL: sessions over asyncpg, and single connections for what has one of its own.
+
+In: a database URL. Out: an engine; `OneConnection`, which comes back by itself after the server was away. Callers:
+engine.py; the ledger's store, the work queue, the listener for notifications.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Self, TypeVar
+
+import asyncpg
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bdnews_dispatch.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+#: A server that does not answer is away.
+CONNECT_SECONDS = 5.0
+COMMAND_SECONDS = 30.0
+#: What every connection says of itself; the server keeps its times in its own zone, ours are UTC.
+SERVER_SETTINGS = {"application_name": "bdnews", "timezone": "UTC", "lock_timeout": "30s"}
+#: What decides something from what it has read holds this while it does (`Database.write`).
+DECISIONS_LOCK = 0x62646E65
+#: One process migrates; those that start with it wait.
+MIGRATION_LOCK = 0x62646E66
+
+
+def open_engine(url: URL) -> AsyncEngine:
+    """An engine on the server; nothing is connected yet."""
+    return create_async_engine(
+        url.set(drivername="postgresql+asyncpg"),
+        pool_size=8,
+        max_overflow=8,
+        pool_pre_ping=True,  # after a restart of the server the pool is full of dead connections
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": COMMAND_SECONDS,
+            "server_settings": SERVER_SETTINGS,
+        },
+    )
+
+
+class OneConnection:
+    """One connection, connected when it is needed and again after it was lost. Used as `async with`."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._connection: asyncpg.Connection | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self.run(_nothing)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        async with self._one_at_a_time:
+            if self._connection is not None:
+                connection, self._connection = self._connection, None
+                await connection.close(timeout=CONNECT_SECONDS)
+
+    async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Result]]) -> Result:
+        """Let `work` use the connection, alone.
+
+        Raises:
+            StorageError: the server is away or refuses; whether a transaction was committed can't be known.
+        """
+        async with self._one_at_a_time:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self._connect()
+                return await work(self._connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if not isinstance(error, asyncpg.PostgresError) or isinstance(error, _LOST):
+                    self._drop()
+                raise _translated(error) from error
+            except BaseException:  # cancelled in the middle: the connection may still be in a transaction
+                self._drop()
+                raise
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            server_settings=SERVER_SETTINGS,
+        )
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+
+async def _nothing(_connection: object) -> None:
+    return
+
+
+def _translated(error: Exception) -> StorageError:
+    if isinstance(error, asyncpg.DiskFullError):
+        return StorageError("数据库服务器的磁盘已满", hint="腾出空间后自动继续；未写入的都在内存中等待。")
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return StorageError("数据库拒绝了用户名或密码", hint="请检查设置 database.url。")
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return StorageError("数据库服务器上没有这个数据库", hint="请检查设置 database.url，或先建立数据库。")
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | _LOST):
+        return StorageError(
+            f"数据库暂不可用（{type(error).__name__}）", hint="恢复后自动继续；未写入的都在内存中等待。"
+        )
+    return StorageError(f"数据库无法写入：{error}")

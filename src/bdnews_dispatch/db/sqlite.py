@@ -1,0 +1,67 @@
+"""How we use SQLite: write-ahead log, full syncs, the writer's lock taken at the start. Callers: engine.py, direct.py.
+
+Measured: a deferred BEGIN loses updates or answers "locked" at once, whatever the timeout says; `BEGIN IMMEDIATE` for
+every writing session lost none of 100 concurrent updates.
+"""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+#: How long a writer waits for another one, in milliseconds.
+BUSY_TIMEOUT_MS = 30_000
+#: Of every connection.
+PRAGMAS = (
+    "synchronous = FULL",  # the gate must be on disk before the dot goes out
+    "foreign_keys = ON",
+)
+#: What `Database.write` begins with; a reader begins deferred.
+WRITING = {"sqlite_begin": "IMMEDIATE"}
+
+
+def open_engine(url: URL) -> AsyncEngine:
+    """An engine on the file; its folder is made if it is not there."""
+    assert url.database is not None  # noqa: S101  # engine.py has looked
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=8, max_overflow=8)
+    event.listen(engine.sync_engine, "connect", _prepare_connection)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _prepare_connection(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (*PRAGMAS, f"busy_timeout = {BUSY_TIMEOUT_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    _write_ahead(cursor)
+    cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch to WAL, once in a file's life.
+
+    Where two processes open a new file at the same moment, SQLite tells the second one "locked" at once, whatever the
+    timeout says; so it looks again.
+    """
+    for _ in range(100):
+        try:
+            cursor.execute("PRAGMA journal_mode")
+            if cursor.fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _begin(connection: Any) -> None:
+    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")

@@ -1,0 +1,83 @@
+"""Statements that SQLite and PostgreSQL spell differently: "insert unless it is there", and very many rows at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Column, Table
+from sqlalchemy import insert as plain_insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.db.engine import Backend
+
+
+def backend_of(session: AsyncSession) -> Backend:
+    """Which database the session talks to."""
+    return Backend(session.get_bind().dialect.name)
+
+
+def insert_new(session: AsyncSession, table: type[SQLModel]) -> "sqlite.Insert | postgresql.Insert":
+    """An insert that leaves alone what is there already by any unique key."""
+    if backend_of(session) is Backend.POSTGRESQL:
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+async def insert_many(
+    session: AsyncSession, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows as fast as the database takes them: COPY on PostgreSQL.
+
+    Args:
+        rows: all with the same columns.
+
+    Raises:
+        SQLAlchemyError: one of them is refused; then none is in.
+    """
+    if not rows:
+        return
+    if backend_of(session) is Backend.SQLITE:
+        connection = await session.connection()
+        await connection.execute(plain_insert(table), rows)
+        return
+    await _copy(session, table.__table__, rows)  # type: ignore[attr-defined]  # SQLModel's metaclass sets it
+
+
+async def _copy(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection = await session.connection()
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None  # noqa: S101  # the session has just connected
+    if not driver.is_in_transaction():
+        await connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins with the first statement
+    given = rows[0].keys()
+    columns = [column for column in table.columns if column.name in given or _default(column) is not None]
+    processors = [
+        column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect) for column in columns
+    ]
+    makers = [
+        (column.name, _default(column), processor)
+        for column, processor in zip(columns, processors, strict=True)
+    ]
+    records = [
+        tuple(
+            processor(row.get(name, default)) if processor else row.get(name, default)
+            for name, default, processor in makers
+        )
+        for row in rows
+    ]
+    try:
+        await driver.copy_records_to_table(
+            table.name, records=records, columns=[column.name for column in columns]
+        )
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise IntegrityError(f"COPY {table.name}", None, error) from error
+    except asyncpg.PostgresError as error:
+        raise DBAPIError(f"COPY {table.name}", None, error) from error
+
+
+def _default(column: Column[Any]) -> Any:
+    """The model's default, where it is a plain value."""
+    return column.default.arg if column.default is not None and column.default.is_scalar else None

@@ -1,0 +1,251 @@
+"""The ledger's rows in SQLite: statements as the driver reads them, and the store that runs them.
+
+Each statement is one arrow, or a bundle of arrows, of `states.DELIVERY_TRANSITIONS`; a test holds them to it. `worker`
+and `epoch` are in every WHERE: what somebody else has claimed since is not touched. Caller: ledger.py.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from bdnews_dispatch.channels.outcome import Outcome
+from bdnews_dispatch.db.direct import DirectWriter, read_moment, stored
+from bdnews_dispatch.dispatch.ledger_store import Claim, Group, Settled, read_sections, storable
+from bdnews_dispatch.dispatch.models import DUE, HELD
+from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.subscribers.audience import Person, people_by
+from bdnews_dispatch.subscribers.models import Channel
+
+_MAY_SEND = (
+    "EXISTS (SELECT 1 FROM dispatch WHERE dispatch.id = {dispatch} AND state IN ('planning', 'sending'))"
+)
+
+CLAIM = f"""
+UPDATE delivery
+SET state = 'claimed', worker = :worker, epoch = epoch + 1, lease_until = :lease, updated_at = :now
+WHERE id IN (
+    SELECT id FROM delivery
+    WHERE dispatch_id = :dispatch AND channel = :channel AND {DUE} AND due_at <= :now
+    ORDER BY due_at, id LIMIT :limit
+) AND {_MAY_SEND.format(dispatch=":dispatch")}
+RETURNING id, epoch, subscriber_id, key, sections, attempts, first_tried_at
+"""  # constants of this module
+
+_WANTED = """EXISTS (
+    SELECT 1 FROM dispatch JOIN subscription ON subscription.publication = dispatch.publication
+    WHERE dispatch.id = delivery.dispatch_id {may_send}
+    AND subscription.subscriber_id = delivery.subscriber_id
+    AND subscription.ended_at IS NULL AND subscription.channel <> {other}
+)"""
+_OTHER = {Channel.EMAIL: f"'{Channel.WECHAT}'", Channel.WECHAT: f"'{Channel.EMAIL}'"}
+
+#: By channel: claimed → in_flight.
+GATES = {
+    channel: f"""
+UPDATE delivery SET state = 'in_flight', updated_at = ?
+WHERE id = ? AND epoch = ? AND worker = ? AND state = 'claimed'
+AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", other=other)}
+"""  # constants of this module
+    for channel, other in _OTHER.items()
+}
+
+#: An acceptance that is known counts even where a recovery has meanwhile called the delivery uncertain, or given it
+#: back and nobody has claimed it since: the epoch is still the same.
+ACCEPTED = """
+UPDATE delivery
+SET state = 'sent', reason = '', worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = ?,
+    first_tried_at = coalesce(first_tried_at, ?), sent_at = ?, updated_at = ?
+WHERE id = ? AND epoch = ?
+AND ((worker = ? AND state = 'in_flight') OR (worker IS NULL AND state IN ('uncertain', 'planned')))
+"""
+
+OTHER_RESULT = f"""
+UPDATE delivery
+SET state = :state, reason = :reason, worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = :mode,
+    first_tried_at = coalesce(first_tried_at, :now), sent_at = :sent, due_at = coalesce(:due, due_at),
+    updated_at = :now
+WHERE id = :id AND epoch = :epoch
+AND ((worker = :worker AND {HELD}) OR (worker IS NULL AND state = 'uncertain'))
+AND (state <> 'claimed' OR :state IN ('failed', 'deferred'))
+"""  # constants of this module
+
+#: Where a delivery goes whose claim ended without a try: it may be claimed again, or it is over.
+_THE_OTHER = (
+    f"CASE delivery.channel WHEN 'email' THEN {_OTHER[Channel.EMAIL]} ELSE {_OTHER[Channel.WECHAT]} END"
+)
+_BACK = f"""CASE
+    WHEN EXISTS (SELECT 1 FROM dispatch WHERE dispatch.id = delivery.dispatch_id AND state = 'cancelled')
+        THEN 'cancelled'
+    WHEN NOT {_WANTED.format(may_send="", other=_THE_OTHER)} THEN 'cancelled'
+    ELSE 'planned' END"""
+
+GIVE_BACK = f"""
+UPDATE delivery
+SET state = {_BACK}, reason = :reason, worker = NULL, lease_until = NULL, due_at = :due, updated_at = :now
+WHERE id = :id AND epoch = :epoch AND worker = :worker AND {HELD}
+"""  # constants of this module
+
+ATTEMPT = (
+    "INSERT INTO attempt (delivery_id, at, outcome, code, text, mode, reference) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
+SUPPRESS = """
+INSERT INTO suppression (channel, target, reason, created_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (channel, target) DO NOTHING
+"""
+
+RENEW = f"UPDATE delivery SET lease_until = ? WHERE id = ? AND epoch = ? AND worker = ? AND {HELD}"
+
+#: Our own are in our memory, however late a lease is renewed.
+_OVER = "lease_until < :now AND worker <> :worker"
+_FREE = "worker = NULL, lease_until = NULL, updated_at = :now"
+
+RECOVER_CLAIMED = (
+    f"UPDATE delivery SET state = {_BACK}, {_FREE} WHERE {HELD} AND state = 'claimed' AND {_OVER}"
+)
+RECOVER_IN_FLIGHT = f"""
+UPDATE delivery
+SET state = :state, {_FREE}, reason = 'lease_ended',
+    due_at = CASE :state WHEN 'planned' THEN :now ELSE due_at END,
+    sent_at = CASE :state WHEN 'sent' THEN :now ELSE sent_at END
+WHERE {HELD} AND state = 'in_flight' AND {_OVER}
+"""
+
+
+class SqliteLedgerStore:
+    """On a file of SQLite."""
+
+    def __init__(self, file: Path, worker: str) -> None:
+        """Args: worker: unique to this process and start."""
+        self.worker = worker
+        self._writer = DirectWriter(file)
+
+    async def __aenter__(self) -> Self:
+        await self._writer.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._writer.__aexit__()
+
+    async def claim(
+        self,
+        dispatch_id: int,
+        channel: Channel,
+        limit: int,
+        *,
+        publication: str,
+        moment: datetime,
+        lease_until: datetime,
+    ) -> tuple[list[Claim], dict[int, Person]]:
+        values = {
+            "dispatch": dispatch_id,
+            "channel": channel.value,
+            "now": stored(moment),
+            "lease": stored(lease_until),
+            "worker": self.worker,
+            "limit": limit,
+        }
+
+        def work(cursor: sqlite3.Cursor) -> tuple[list[Any], dict[int, Person]]:
+            rows = cursor.execute(CLAIM, values).fetchall()
+            return rows, people_by(cursor, [row[2] for row in rows], publication=publication) if rows else {}
+
+        rows, people = await self._writer.run(work)
+        claims = sorted(
+            Claim(
+                id_,
+                epoch,
+                dispatch_id,
+                person,
+                channel,
+                key,
+                read_sections(sections),
+                attempts,
+                read_moment(tried),
+            )
+            for id_, epoch, person, key, sections, attempts, tried in rows
+        )
+        return claims, people
+
+    async def write(self, group: Group) -> list[bool]:
+        return await self._writer.run(lambda cursor: self._write(cursor, group))
+
+    def _write(self, cursor: sqlite3.Cursor, group: Group) -> list[bool]:
+        now = stored(group.moment)
+        worker = self.worker
+        tries = []
+        for claim, outcome in group.accepted:
+            cursor.execute(ACCEPTED, (outcome.mode, now, now, now, claim[0], claim[1], worker))
+            if cursor.rowcount:  # else it was written before, or is not ours any more
+                tries.append(_attempt(claim, outcome, now))
+        for settled in group.settled:
+            cursor.execute(OTHER_RESULT, self._settled(settled, now))
+            if cursor.rowcount:
+                tries.append(_attempt(settled.claim, settled.outcome, now))
+        if tries:
+            cursor.executemany(ATTEMPT, tries)
+        if group.given_back:
+            cursor.executemany(
+                GIVE_BACK,
+                [
+                    {
+                        "id": claim.delivery_id,
+                        "epoch": claim.epoch,
+                        "worker": worker,
+                        "now": now,
+                        "reason": reason,
+                        "due": stored(due_at),
+                    }
+                    for claim, reason, due_at in group.given_back
+                ],
+            )
+        for channel, target, reason in group.suppressed:
+            cursor.execute(SUPPRESS, (channel.value, target, storable(reason, 100), now))
+        opened = []
+        for claim in group.gates:
+            cursor.execute(GATES[claim.channel], (now, claim.delivery_id, claim.epoch, worker))
+            opened.append(cursor.rowcount == 1)
+        return opened
+
+    def _settled(self, settled: Settled, now: str | None) -> dict[str, Any]:
+        claim, outcome, state, reason, due_at = settled
+        sent = state is DeliveryState.SENT
+        return {
+            "id": claim.delivery_id,
+            "epoch": claim.epoch,
+            "worker": self.worker,
+            "now": now,
+            "state": state.value,
+            "reason": reason,
+            "due": stored(due_at),
+            "mode": outcome.mode if sent else "",
+            "sent": now if sent else None,
+        }
+
+    async def renew(self, claims: Sequence[Claim], lease_until: datetime) -> None:
+        lease = stored(lease_until)
+        rows = [(lease, claim.delivery_id, claim.epoch, self.worker) for claim in claims]
+        await self._writer.run(lambda cursor: cursor.executemany(RENEW, rows))
+
+    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
+        values = {"now": stored(moment), "worker": self.worker, "state": unanswered.value}
+
+        def work(cursor: sqlite3.Cursor) -> tuple[int, int]:
+            claimed = cursor.execute(RECOVER_CLAIMED, values).rowcount
+            return claimed, cursor.execute(RECOVER_IN_FLIGHT, values).rowcount
+
+        return await self._writer.run(work)
+
+
+def _attempt(claim: Claim, outcome: Outcome, now: str | None) -> tuple[object, ...]:
+    return (
+        claim.delivery_id,
+        now,
+        outcome.kind.value,
+        storable(outcome.code, 64),
+        storable(outcome.text, 500),
+        outcome.mode,
+        storable(outcome.reference, 100),
+    )
