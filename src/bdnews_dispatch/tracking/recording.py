@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import func, insert, literal_column, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -166,10 +166,13 @@ async def _touched(session: AsyncSession, keys: set[str]) -> Mapping[str, _Touch
         for row in (await session.execute(deliveries)).all()
     }
     by_id = {delivery.id: delivery for delivery in found.values()}
+    by_a_person = (col(Hit.machine) == literal_column("''")).label(
+        "by_a_person"
+    )  # one expression, not two values
     earlier = (
-        select(col(Hit.delivery_id), col(Hit.kind), col(Hit.machine) == "", func.count())
+        select(col(Hit.delivery_id), col(Hit.kind), by_a_person, func.count())
         .where(col(Hit.delivery_id).in_(list(by_id)))
-        .group_by(col(Hit.delivery_id), col(Hit.kind), col(Hit.machine) == "")
+        .group_by(col(Hit.delivery_id), col(Hit.kind), by_a_person)
     )
     for delivery_id, kind, by_person, count in (await session.execute(earlier)).all():
         by_id[delivery_id].hits += count

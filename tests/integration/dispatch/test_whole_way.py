@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, text, update
 from sqlmodel import col, select
 from tests.making import SETS, Station, document, open_station, part, read_mail, readers
 
+from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch, DispatchLink
 from bdnews_dispatch.dispatch.settling import resolve_all
@@ -402,23 +403,43 @@ async def test_content_that_can_not_be_made_pauses_and_keeps_everything(
     assert len(set(station.received())) == 5
 
 
-async def test_a_full_disk_sends_nothing_and_goes_on_by_itself(station: Station) -> None:
+FULL_DISK = {
+    Backend.SQLITE: [
+        (
+            "CREATE TRIGGER full_disk BEFORE UPDATE OF state ON delivery WHEN new.state = 'in_flight'"
+            " BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
+        )
+    ],
+    Backend.POSTGRESQL: [
+        (
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END$$"
+        ),
+        (
+            "CREATE TRIGGER full_disk BEFORE UPDATE ON delivery FOR EACH ROW WHEN (new.state = 'in_flight')"
+            " EXECUTE FUNCTION full_disk()"
+        ),
+    ],
+}
+SPACE_AGAIN = {
+    Backend.SQLITE: "DROP TRIGGER full_disk",
+    Backend.POSTGRESQL: "DROP TRIGGER full_disk ON delivery",
+}
+
+
+async def test_a_full_disk_sends_nothing_and_goes_on_by_itself(station: Station, backend: Backend) -> None:
     await station.people(readers(6))
     dispatch_id = await station.start(await station.publish())
     async with station.parts.database.write() as session:
-        await session.execute(
-            text(
-                "CREATE TRIGGER full BEFORE UPDATE OF state ON delivery WHEN new.state = 'in_flight'"
-                " BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END"
-            )
-        )
+        for statement in FULL_DISK[backend]:
+            await session.execute(text(statement))
     async with station.worker(delivery={"breaker_after": 2}):
         async with asyncio.timeout(20):
             while not (shown := await station.show(dispatch_id))["note"]:
                 await asyncio.sleep(0.02)
         assert station.received() == []
         async with station.parts.database.write() as session:
-            await session.execute(text("DROP TRIGGER full"))
+            await session.execute(text(SPACE_AGAIN[backend]))
         shown = await station.until(dispatch_id)
     assert shown["counts"]["sent"] == 6
     assert shown["counts"]["uncertain"] == 0
