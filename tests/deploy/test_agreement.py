@@ -40,8 +40,8 @@ def environments() -> dict[str, dict[str, str]]:
     for name, service in compose_services().items():
         if settings := own(service.get("environment", {})):
             found[f"compose/{name}"] = {**image_environment(), **settings}
-    (settings,) = of_kind("ConfigMap")
-    found["kubernetes"] = {**image_environment(), **settings["data"]}
+    (for_pods,) = of_kind("ConfigMap")
+    found["kubernetes"] = {**image_environment(), **for_pods["data"]}
     return found
 
 
