@@ -45,8 +45,12 @@ if [[ -z "$libpq" ]]; then
   [[ -z "$password" ]] || export PGPASSWORD="$password"
 fi
 
-name="bdnews-$(date -u +%Y%m%dT%H%M%SZ)"
-[[ ! -e "$folder/$name" ]] || fail "$folder/$name is there already"
+name_of_now() { name="bdnews-$(date -u +%Y%m%dT%H%M%SZ)"; }
+name_of_now
+while [[ -e "$folder/$name" ]]; do
+  sleep 1
+  name_of_now
+done
 # Begun in the same folder: the last step is a rename, which is there whole or not at all.
 partial="$(mktemp -d -- "$folder/.partial-XXXXXX")"
 trap 'rm -rf -- "$partial"' EXIT

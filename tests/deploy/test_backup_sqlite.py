@@ -93,22 +93,26 @@ async def test_a_backup_while_readers_are_written_holds_one_moment(
     installation: Installation, station: Station
 ) -> None:
     stop = asyncio.Event()
+    batches = 0
 
-    async def write() -> int:
-        batches = 0
+    async def write() -> None:
+        nonlocal batches
         while not stop.is_set():
+            await station.people(readers(20, start=11 + 20 * batches))
             batches += 1
-            await station.people(readers(20, start=10 + 20 * batches))
-        return batches
 
     writing = asyncio.create_task(write())
-    await asyncio.sleep(0.2)
+    backups = []
     try:
-        backups = [await asyncio.to_thread(installation.back_up) for _ in range(2)]
+        async with asyncio.timeout(60):
+            for _ in range(2):
+                before = batches
+                while batches == before:
+                    await asyncio.sleep(0.01)
+                backups.append(await asyncio.to_thread(installation.back_up))
     finally:
         stop.set()
-        batches = await writing
-    assert batches > 2, "nothing was written meanwhile"
+        await writing
 
     counts = []
     for backup in backups:
