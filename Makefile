@@ -24,8 +24,8 @@ test: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 check: setup
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests deploy
+	$(BIN)/ruff check src tests deploy
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -8,6 +8,7 @@ from sqlalchemy import Column, Table
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -80,4 +81,5 @@ async def _copy(session: AsyncSession, table: Table, rows: Sequence[Mapping[str,
 
 def _default(column: Column[Any]) -> Any:
     """The model's default, where it is a plain value."""
-    return column.default.arg if column.default is not None and column.default.is_scalar else None
+    default = column.default
+    return default.arg if isinstance(default, ScalarElementColumnDefault) else None

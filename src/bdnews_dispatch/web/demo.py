@@ -83,7 +83,13 @@ async def show(request: web.Request) -> web.Response:
 
 async def news(request: web.Request) -> web.StreamResponse:
     """Server-sent events: a line whenever something has changed, until the reader or the service goes."""
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # nginx would keep the lines until it has some kilobytes
+        }
+    )
     await response.prepare(request)
     stopping = request.app[STOPPING]
     told = request.query.get("seen", "")

@@ -65,6 +65,7 @@ async def test_news_come_when_something_changed(demo: Site) -> None:
     sent = await demo.send(await demo.publish())
     answer = await demo.get("/demo/news")
     assert answer.content_type == "text/event-stream"
+    assert answer.headers["X-Accel-Buffering"] == "no"  # deploy/nginx relies on it
 
     async def told() -> str:
         while not (line := (await answer.content.readline()).decode()).startswith("data:"):
