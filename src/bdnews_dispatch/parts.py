@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from sqlalchemy.exc import DBAPIError
+
 from bdnews_dispatch.clock import Clock, system_clock
-from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.migrate import upgrade
+from bdnews_dispatch.db.server_clock import ServerClock
 from bdnews_dispatch.dispatch.reach import Reach
+from bdnews_dispatch.errors import SettingsError, StorageError
 from bdnews_dispatch.issues.publications import Publications, load_publications
 from bdnews_dispatch.links import Links, Signer, kept_key, read_keys
 from bdnews_dispatch.settings import Settings
@@ -40,11 +44,32 @@ async def open_parts(settings: Settings, clock: Clock = system_clock) -> AsyncIt
     """
     publications = load_publications(settings.publications.folder, settings.publications.default)
     keys = read_keys([key.get_secret_value() for key in settings.security.signing_keys])
-    signer = Signer(keys or [kept_key(settings.service.data_folder)])
     Reach.read(settings.delivery.allow)
     database = Database(settings.database.url)
+    if database.backend is Backend.POSTGRESQL and not keys:
+        raise SettingsError(
+            "使用 PostgreSQL 时须设置 security.signing_keys：每台机器要用同一把密钥签名",
+            hint='生成一把：python -c "import secrets; print(secrets.token_urlsafe(32))"，写作 ["2026a:它"]。',
+        )
     try:
-        await upgrade(database)
+        await _prepare(database)
+        if database.backend is Backend.POSTGRESQL and clock is system_clock:
+            clock = ServerClock(database)
+            await clock.ask()
+        signer = Signer(keys or [kept_key(settings.service.data_folder)])
         yield Parts(settings, clock, database, publications, Links(settings.base_url, signer))
     finally:
         await database.close()
+
+
+async def _prepare(database: Database) -> None:
+    try:
+        await upgrade(database)
+    except (OSError, DBAPIError) as error:
+        if database.backend is Backend.SQLITE:
+            raise
+        where = f"{database.url.host or 'localhost'}:{database.url.port or 5432}/{database.url.database}"
+        reason = str(getattr(error, "orig", error))[:200]
+        raise StorageError(
+            f"连不上数据库 {where}：{reason}", hint="请检查设置 database.url，以及数据库服务器是否在运行。"
+        ) from error

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,8 @@ from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.clock import Clock, system_clock
-from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.engine import Backend, Database
+from bdnews_dispatch.db.server_clock import ServerClock
 from bdnews_dispatch.digests.dkim import DkimSigner, load_keys
 from bdnews_dispatch.dispatch.ledger import Ledger
 from bdnews_dispatch.dispatch.ledger_postgres import PostgresLedgerStore
@@ -35,8 +36,11 @@ from bdnews_dispatch.dispatch.sending import Channels, Sender
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.folder import WatchedFolder
+from bdnews_dispatch.messaging.nodes import leading, present
+from bdnews_dispatch.messaging.notifications import EVENTS, Notifications
 from bdnews_dispatch.messaging.outbox import Outbox
-from bdnews_dispatch.messaging.queue import MemoryQueue
+from bdnews_dispatch.messaging.postgres_queue import CHANNEL, PostgresQueue
+from bdnews_dispatch.messaging.queue import MemoryQueue, WorkQueue
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import (
@@ -174,15 +178,24 @@ def ledger_store(database: Database, worker: str) -> LedgerStore:
     return PostgresLedgerStore(database.url, worker)
 
 
+def node_name() -> str:
+    """Unique to this process and start."""
+    return f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}"
+
+
 @asynccontextmanager
 async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
     """A worker with its channels; `run` it."""
-    async with open_channels(parts) as channels:
+    async with AsyncExitStack() as stack:
+        channels = await stack.enter_async_context(open_channels(parts))
         settings, database, clock = parts.settings, parts.database, parts.clock
-        store = ledger_store(database, f"{socket.gethostname()[:20]}-{secrets.token_hex(6)}")
-        ledger = Ledger(store, clock, settings.delivery, lanes=settings.email.connections)
-        queue = MemoryQueue()
-        yield Worker(
+        shared = database.backend is Backend.POSTGRESQL
+        name = node_name()
+        ledger = Ledger(
+            ledger_store(database, name), clock, settings.delivery, lanes=settings.email.connections
+        )
+        queue: WorkQueue = PostgresQueue(database.url) if shared else MemoryQueue()
+        worker = Worker(
             queue=queue,
             outbox=Outbox(database, clock, handlers(clock, parts.publications)),
             planner=Planner(database, clock, parts.publications, parts.links),
@@ -196,8 +209,13 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
                 channels=channels,
                 dkim=dkim_signer(settings),
             ),
-            reconciler=Reconciler(database, clock, queue, ledger),
+            reconciler=Reconciler(database, clock, queue, ledger, shared=shared),
         )
+        if isinstance(queue, PostgresQueue):
+            await stack.enter_async_context(present(database, clock, name, [Role.WORKER]))
+            listeners = {EVENTS: lambda _: worker.wake(), CHANNEL: lambda _: queue.look()}
+            await stack.enter_async_context(Notifications(database.url, listeners))
+        yield worker
 
 
 @asynccontextmanager
@@ -264,6 +282,9 @@ async def running(
             if sandbox is not None:
                 settings = at_sandbox(settings, sandbox)
         parts = await stack.enter_async_context(open_parts(settings, clock))
+        clock = parts.clock
+        if isinstance(clock, ServerClock):
+            await stack.enter_async_context(clock.keeping_time())
         if sandbox is not None:
             sandbox.set_callback(
                 f"{settings.base_url}/wechat/callback", SANDBOX_CALLBACK_TOKEN, SANDBOX_AES_KEY
@@ -278,10 +299,23 @@ async def running(
             catch_up = CatchUp(
                 parts.database, clock, parts.publications, timetable, settings.schedule.catch_up_days
             )
-            await stack.enter_async_context(scheduler(settings, catch_up, folder_of(parts), wake))
+            await stack.enter_async_context(_scheduling(parts, catch_up, wake))
         if listening is not None:
             await stack.enter_async_context(open_web(parts, listening, wake, sandbox=sandbox, demo=demo))
         yield parts, sandbox
+
+
+def _scheduling(
+    parts: Parts, catch_up: CatchUp, wake: Callable[[], None]
+) -> AbstractAsyncContextManager[None]:
+    """The scheduler; of several on PostgreSQL one leads, and another one when that is gone."""
+
+    def ticks() -> AbstractAsyncContextManager[None]:
+        return scheduler(parts.settings, catch_up, folder_of(parts), wake)
+
+    if parts.database.backend is Backend.SQLITE:
+        return ticks()
+    return leading(parts.database, parts.clock, Role.SCHEDULER, node_name(), ticks)
 
 
 async def _sandbox_unless_there(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Sandbox | None:

@@ -40,8 +40,13 @@ async def current_revision(database: Database) -> str | None:
 
 
 async def upgrade(database: Database) -> None:
-    """Run what is missing, in one transaction; two processes that start together don't run it twice."""
-    if await current_revision(database) == newest_revision():
+    """Run what is missing, in one transaction; two processes that start together don't run it twice.
+
+    A schema that is newer than this code is left as it is: for one release the older code runs on it, so that machines
+    can be upgraded one after the other (docs/guides/operator.md).
+    """
+    current = await current_revision(database)
+    if current is not None and current >= newest_revision():
         return
     from alembic import command  # noqa: PLC0415  # see `_config`
 

@@ -45,11 +45,21 @@ def open_engine(url: URL) -> AsyncEngine:
     )
 
 
+async def connect(url: URL) -> asyncpg.Connection:
+    """A connection of the driver's own. Raises: what the driver raises."""
+    return await asyncpg.connect(
+        url.set(drivername="postgresql").render_as_string(hide_password=False),
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings=SERVER_SETTINGS,
+    )
+
+
 class OneConnection:
     """One connection, connected when it is needed and again after it was lost. Used as `async with`."""
 
     def __init__(self, url: URL) -> None:
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._connection: asyncpg.Connection | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -72,7 +82,7 @@ class OneConnection:
         async with self._one_at_a_time:
             try:
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await self._connect()
+                    self._connection = await connect(self._url)
                 return await work(self._connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 if not isinstance(error, asyncpg.PostgresError) or isinstance(error, _LOST):
@@ -81,14 +91,6 @@ class OneConnection:
             except BaseException:  # cancelled in the middle: the connection may still be in a transaction
                 self._drop()
                 raise
-
-    async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=COMMAND_SECONDS,
-            server_settings=SERVER_SETTINGS,
-        )
 
     def _drop(self) -> None:
         if self._connection is not None:

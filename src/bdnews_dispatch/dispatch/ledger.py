@@ -90,6 +90,11 @@ class Ledger:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._store.__aexit__()
 
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claim lasts without a sign of life."""
+        return self._settings.lease_seconds
+
     async def claim(
         self, dispatch_id: int, channel: Channel, limit: int, *, publication: str
     ) -> tuple[list[Claim], dict[int, Person]]:

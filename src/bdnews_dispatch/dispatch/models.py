@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import JSON, Index, Text, UniqueConstraint, text
+from sqlalchemy import JSON, Double, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from bdnews_dispatch.db.types import BigId, UtcDateTime, enum_type
@@ -133,3 +133,31 @@ class Attempt(SQLModel, table=True):
 def counts_template() -> dict[str, int]:
     """Every state with zero, in the order of the state machine."""
     return {state.value: 0 for state in DeliveryState}
+
+
+class Budget(SQLModel, table=True):
+    """What all workers together may give a provider, or the relay: see budgets.py. Times are seconds since 1970.
+
+    Attributes:
+        promised_until: slots of its rate are given away up to here.
+        slowed_rate, slowed_at: since it said "slower"; 0 where it did not.
+        closed_until: it wants nothing before.
+    """
+
+    __tablename__ = "budget"
+    name: str = Field(max_length=100, primary_key=True)
+    promised_until: float = Field(default=0.0, sa_type=Double)
+    slowed_rate: float = Field(default=0.0, sa_type=Double)
+    slowed_at: float = Field(default=0.0, sa_type=Double)
+    closed_until: float = Field(default=0.0, sa_type=Double)
+
+
+class Seat(SQLModel, table=True):
+    """How many connections of a budget a worker has, until when, and how many it would use."""
+
+    __tablename__ = "seat"
+    budget: str = Field(max_length=100, primary_key=True, foreign_key="budget.name")
+    worker: str = Field(max_length=64, primary_key=True)
+    wanted: int
+    held: int
+    until: float = Field(sa_type=Double)

@@ -5,6 +5,8 @@ Caller: the worker's loop, every second and whenever something was written in th
 """
 
 import logging
+import time
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlmodel import col, select
@@ -15,11 +17,17 @@ from bdnews_dispatch.dispatch.control import finish_if_done
 from bdnews_dispatch.dispatch.ledger import SENDING, Ledger
 from bdnews_dispatch.dispatch.models import DUE, Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DispatchState
+from bdnews_dispatch.messaging.nodes import number_there
 from bdnews_dispatch.messaging.outbox import has_waiting
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
 from bdnews_dispatch.subscribers.models import Channel
 
 logger = logging.getLogger(__name__)
+
+#: The role whose processes take turns at sending.
+WORKER = "worker"
+#: A clock that was set by more than this is not believed at once.
+JUMP_SECONDS = 5.0
 
 
 def urgency(dispatch: Dispatch) -> int:
@@ -29,17 +37,37 @@ def urgency(dispatch: Dispatch) -> int:
     return 1 if dispatch.kind is DispatchKind.BULLETIN else 2
 
 
+def sending_job(dispatch_id: int, urgency: int, place: int = 0) -> Job:
+    """A turn at sending the dispatch."""
+    return Job(JobKind.SEND if urgency else JobKind.SEND_URGENT, dispatch_id, urgency, place)
+
+
 class Reconciler:
     """Looks at the rows and says what there is to do."""
 
-    def __init__(self, database: Database, clock: Clock, queue: WorkQueue, ledger: Ledger) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, queue: WorkQueue, ledger: Ledger, *, shared: bool = False
+    ) -> None:
+        """Args: shared: other workers take from the same queue: each of them gets a place at a dispatch."""
+        self._shared = shared
+        self._looked: tuple[datetime, float] | None = None
+        self._trust_after = 0.0
         self._database = database
         self._clock = clock
         self._queue = queue
         self._ledger = ledger
 
     async def recover(self) -> None:
-        """Take back what dead workers held."""
+        """Take back what dead workers held; not while the clock has just jumped, before they could renew by it."""
+        now, steady = self._clock(), time.monotonic()
+        if self._looked is not None:
+            jump = (now - self._looked[0]).total_seconds() - (steady - self._looked[1])
+            if abs(jump) > JUMP_SECONDS:
+                logger.warning("clock.jumped", extra={"seconds": round(jump)})
+                self._trust_after = steady + self._ledger.lease_seconds
+        self._looked = (now, steady)
+        if steady < self._trust_after:
+            return
         back, unsure = await self._ledger.recover()
         if back or unsure:
             logger.warning("ledger.recovered", extra={"given_back": back, "uncertain": unsure})
@@ -50,6 +78,7 @@ class Reconciler:
         jobs: list[Job] = []
         ended: list[int] = []
         async with self._database.read() as session:
+            places = max(1, await number_there(session, self._clock, WORKER)) if self._shared else 1
             if await has_waiting(session, self._clock):
                 jobs.append(Job(JobKind.HANDLE_EVENTS))
             active = await session.exec(
@@ -68,7 +97,7 @@ class Reconciler:
                     .limit(1)
                 )
                 if (await session.exec(due)).first() is not None:
-                    jobs.append(Job(JobKind.SEND, dispatch.id, urgency(dispatch)))
+                    jobs += [sending_job(dispatch.id, urgency(dispatch), place) for place in range(places)]
                 elif dispatch.planned_at is not None:
                     ended.append(dispatch.id)
         for job in jobs:

@@ -84,7 +84,7 @@ class Sender:
     """Sends the deliveries of dispatches, batch by batch. Used as `async with`.
 
     Attributes:
-        on_hungry: set it to be told of a dispatch (and its urgency) of which more could be claimed now.
+        on_hungry: set it to be told of a dispatch of which more could be claimed now.
         on_idle: set it to be told when nothing is held any more.
     """
 
@@ -114,7 +114,7 @@ class Sender:
         self._asides: set[asyncio.Task[None]] = set()
         self._noted: set[int] = set()
         self._stopping = False
-        self.on_hungry: Callable[[int, int], None] = lambda _dispatch, _urgency: None
+        self.on_hungry: Callable[[int], None] = lambda _dispatch: None
         self.on_idle: Callable[[], None] = lambda: None
         ledger.on_idle = self._tell_idle
 
@@ -185,6 +185,11 @@ class Sender:
             logger.warning("wechat.windows_not_read", extra={"error": type(error).__name__})
             return frozenset()
 
+    def has_enough(self, dispatch_id: int) -> bool:
+        """Is so much of the dispatch in stock that it will be told of when it runs low?"""
+        low = self._settings.delivery.batch // 2
+        return any(way.stock.number_of(dispatch_id) > low for way in self._ways.values())
+
     def _batch(self, dispatch_id: int, ways: list[_Way]) -> int:
         """How many may be claimed: none while there is enough, one to try a channel that was broken."""
         if not any(way.breaker.lets_through() for way in ways):
@@ -227,8 +232,8 @@ class Sender:
     def _tell_idle(self) -> None:
         self.on_idle()
 
-    def _tell_hungry(self, dispatch_id: int, urgency: int) -> None:
-        self.on_hungry(dispatch_id, urgency)
+    def _tell_hungry(self, dispatch_id: int) -> None:
+        self.on_hungry(dispatch_id)
 
     # Lanes.
 

@@ -58,12 +58,12 @@ class Stock:
         limits: Limits,
         *,
         low: int,
-        on_low: Callable[[int, int], None],
+        on_low: Callable[[int], None],
         put_back: Callable[[Parcel, float], None],
     ) -> None:
         """Args:
         low: a dispatch that has fewer parcels here is told of by `on_low`.
-        on_low: gets the dispatch's id and urgency.
+        on_low: gets the dispatch's id.
         put_back: gets a parcel that can't go soon, and after how many seconds it may be claimed again.
         """
         self._limits = limits
@@ -189,10 +189,10 @@ class Stock:
             turn[dispatch] = parcels  # at the end: the next dispatch's turn
         self._number[dispatch] -= 1
         if self._number[dispatch] == self._low:
-            self._on_low(dispatch, urgency)
+            self._on_low(dispatch)
         elif not self._number[dispatch]:
             del self._number[dispatch]
-            self._on_low(dispatch, urgency)
+            self._on_low(dispatch)
         return parcel
 
     def _begin(self, parcel: Parcel, now: float) -> Parcel:

@@ -6,14 +6,17 @@ Callers: service.py (`serve`, `worker`), cli/ (`dispatch wait` where nobody else
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any, TypeVar
 
 from bdnews_dispatch.dispatch.planning import Planner
-from bdnews_dispatch.dispatch.reconciler import Reconciler
+from bdnews_dispatch.dispatch.reconciler import Reconciler, sending_job
 from bdnews_dispatch.dispatch.sending import Sender
+from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +24,17 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 #: Looks between two searches for leases that ended.
 LOOKS_A_RECOVERY = 4
-#: Jobs at once. Sending itself is as wide as the channels' connections; this only lets planning and two dispatches
-#: go on side by side.
-JOBS_AT_ONCE = 3
+#: How many jobs of which kinds at once. Sending itself is as wide as the channels' connections: a hand at it keeps one
+#: dispatch in stock. An urgent bulletin has a hand of its own and waits for nobody.
+HANDS: tuple[tuple[JobKind, ...], ...] = (
+    (JobKind.HANDLE_EVENTS, JobKind.PLAN),
+    (JobKind.SEND_URGENT,),
+    (JobKind.SEND_URGENT, JobKind.SEND),
+    (JobKind.SEND_URGENT, JobKind.SEND),
+    (JobKind.SEND,),
+)
+#: A turn at sending lasts so long; then the next dispatch that waits has its own.
+TURN_SECONDS = 5.0
 #: Python looks for garbage after so many new objects, by generation; its own 700 are a dozen mails.
 GARBAGE_THRESHOLDS = (20_000, 20, 50)
 #: After a job failed.
@@ -42,13 +53,14 @@ class Worker:
         self._sender = sender
         self._reconciler = reconciler
         self._wake = asyncio.Event()
-        self._feeding: set[asyncio.Task[None]] = set()
+        self._hungry: dict[int, asyncio.Event] = {}
         sender.on_hungry = self._feed
         sender.on_idle = self.wake
         self._stopping = asyncio.Event()
         self._perform: dict[JobKind, Callable[[Job], Awaitable[list[Job]]]] = {
             JobKind.HANDLE_EVENTS: self._handle_events,
             JobKind.PLAN: self._plan,
+            JobKind.SEND_URGENT: self._send,
             JobKind.SEND: self._send,
         }
 
@@ -69,9 +81,9 @@ class Worker:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GARBAGE_THRESHOLDS)
-        async with self._sender, asyncio.TaskGroup() as group:
-            for number in range(JOBS_AT_ONCE):
-                group.create_task(self._work(), name=f"work-{number}")
+        async with self._queue, self._sender, asyncio.TaskGroup() as group:
+            for number, kinds in enumerate(HANDS):
+                group.create_task(self._work(kinds), name=f"hand-{number}")
             await self._look_after_queue()
 
     async def _look_after_queue(self) -> None:
@@ -90,47 +102,74 @@ class Worker:
             except TimeoutError:
                 continue
 
-    async def _work(self) -> None:
+    async def _work(self, kinds: Collection[JobKind]) -> None:
         while not self._stopping.is_set():
-            job = await self._next_job()
-            if job is None:
-                return
             try:
-                following = await self._perform[job.kind](job)
-            except Exception:
-                logger.exception("worker.job_failed", extra={"job": job.kind, "pointer": job.pointer})
-                following = []
+                job = await self._unless_stopping(self._queue.get(kinds))
+                if job is None:
+                    return
+                following = await self._do(job)
+                await self._queue.done(job)
+                for after in following:
+                    await self._queue.put(after)
+            except StorageError as error:  # the queue is away; what was not put is found by the reconciler
+                logger.warning("worker.queue_unavailable", extra={"error": str(error)})
                 await asyncio.sleep(REST_SECONDS)
-            await self._queue.done(job)
-            for after in following:
-                await self._queue.put(after)
 
-    async def _next_job(self) -> Job | None:
-        """The next job; None when the worker is to stop."""
-        getting = asyncio.ensure_future(self._queue.get())
+    async def _do(self, job: Job) -> list[Job]:
+        try:
+            return await self._perform[job.kind](job)
+        except Exception:
+            logger.exception("worker.job_failed", extra={"job": job.kind, "pointer": job.pointer})
+            await asyncio.sleep(REST_SECONDS)
+            return []
+
+    async def _unless_stopping(
+        self, work: Coroutine[Any, Any, Result], seconds: float | None = None
+    ) -> Result | None:
+        """What the work gives; None when the worker is to stop, or the time is over."""
+        working = asyncio.ensure_future(work)
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait({getting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            return getting.result() if getting.done() else None
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED, timeout=seconds)
+            return working.result() if working.done() else None
         finally:
             stopping.cancel()
-            if not getting.done():
-                getting.cancel()
+            if not working.done():
+                working.cancel()
 
-    async def _handle_events(self, _job: Job) -> list[Job]:
-        if await self._outbox.handle_waiting():
-            self.wake()
-        return []
+    async def _handle_events(self, job: Job) -> list[Job]:
+        if not await self._outbox.handle_waiting():
+            return []
+        self.wake()
+        return [job]  # what came meanwhile
 
     async def _plan(self, job: Job) -> list[Job]:
         more = await self._planner.plan_slice(job.pointer)
-        return [replace(job, kind=JobKind.SEND), *([job] if more else [])]
+        return [sending_job(job.pointer, job.urgency), *([job] if more else [])]
 
     async def _send(self, job: Job) -> list[Job]:
-        return [job] if await self._sender.send_batch(job.pointer, job.urgency) else []
+        """A turn: keep the dispatch in stock until nothing of it is due, or the turn is over."""
+        if job.pointer in self._hungry:
+            return []  # it has a hand here already
+        hungry = self._hungry[job.pointer] = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + TURN_SECONDS
+        try:
+            while not self._stopping.is_set():
+                hungry.clear()
+                claimed = await self._sender.send_batch(job.pointer, job.urgency)
+                enough = self._sender.has_enough(job.pointer)
+                if not claimed and not enough:
+                    return []
+                left = turn_ends - loop.time()
+                if left <= 0 or (enough and not await self._unless_stopping(hungry.wait(), left)):
+                    return [job]
+            return []
+        finally:
+            del self._hungry[job.pointer]
 
-    def _feed(self, dispatch_id: int, urgency: int) -> None:
+    def _feed(self, dispatch_id: int) -> None:
         """The sender has room for more of this dispatch."""
-        task = asyncio.create_task(self._queue.put(Job(JobKind.SEND, dispatch_id, urgency)))
-        self._feeding.add(task)
-        task.add_done_callback(self._feeding.discard)
+        if (hungry := self._hungry.get(dispatch_id)) is not None:
+            hungry.set()

@@ -1,4 +1,4 @@
-"""Tables of messaging: events, and which handler has dealt with which."""
+"""Tables of messaging: events, and which handler has dealt with which; the processes that are there, and who leads."""
 
 from datetime import datetime
 from typing import Any
@@ -35,3 +35,24 @@ class EventHandling(SQLModel, table=True):
     done_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_error: str = Field(default="", max_length=500)
+
+
+class Node(SQLModel, table=True):
+    """A process of the service, as long as it gives signs of life."""
+
+    __tablename__ = "node"
+    name: str = Field(max_length=64, primary_key=True)
+    #: With spaces between: `scheduler web worker`.
+    roles: str = Field(max_length=100)
+    host: str = Field(max_length=100)
+    started_at: datetime = Field(sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class Lease(SQLModel, table=True):
+    """What one process alone may do, and until when it may without renewing it."""
+
+    __tablename__ = "lease"
+    name: str = Field(max_length=64, primary_key=True)
+    holder: str = Field(max_length=64)
+    until: datetime = Field(sa_type=UtcDateTime)

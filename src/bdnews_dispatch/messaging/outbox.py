@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists
+from sqlalchemy import exists, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.statements import insert_new
+from bdnews_dispatch.db.engine import Backend, Database
+from bdnews_dispatch.db.statements import backend_of, insert_new
 from bdnews_dispatch.messaging.models import Event, EventHandling
+from bdnews_dispatch.messaging.notifications import EVENTS
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ async def record(session: AsyncSession, clock: Clock, name: str, key: str, **pay
     await session.exec(
         insert_new(session, Event).values(name=name, key=key, payload=payload, created_at=clock())
     )
+    if backend_of(session) is Backend.POSTGRESQL:  # heard by every process once this is committed
+        await session.execute(select(func.pg_notify(EVENTS, name)))
 
 
 class Outbox:

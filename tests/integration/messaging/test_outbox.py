@@ -1,8 +1,4 @@
-"""Events and their handlers: each in effect once, also when one dies half-way; and the queue of pointers."""
-
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+"""Events and their handlers: each in effect once, also when one dies half-way."""
 
 import pytest
 from sqlmodel import col, select
@@ -10,19 +6,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tests.making import HandClock
 
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.migrate import upgrade
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import Outbox, has_waiting, record
-from bdnews_dispatch.messaging.queue import Job, JobKind, MemoryQueue
 from bdnews_dispatch.subscribers.models import MailingList
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/test.db")
-    await upgrade(database)
-    yield database
-    await database.close()
 
 
 async def tell(database: Database, clock: HandClock, key: str = "thing:1") -> None:
@@ -110,49 +96,3 @@ async def test_an_event_that_nobody_handles_is_done(database: Database) -> None:
     assert await Outbox(database, clock, {}).handle_waiting() == 1
     async with database.read() as session:
         assert (await session.exec(select(Event.id).where(col(Event.handled_at).is_(None)))).all() == []
-
-
-class TestQueueConformance:
-    """What any queue must do; the one in memory is the first."""
-
-    @pytest.fixture
-    def queue(self) -> MemoryQueue:
-        return MemoryQueue()
-
-    async def test_the_most_urgent_goes_first(self, queue: MemoryQueue) -> None:
-        for job in (
-            Job(JobKind.SEND, 1, 2),
-            Job(JobKind.SEND, 2, 0),
-            Job(JobKind.PLAN, 3),
-            Job(JobKind.HANDLE_EVENTS),
-            Job(JobKind.SEND, 4, 2),
-        ):
-            await queue.put(job)
-        assert [(await queue.get()).pointer for _ in range(5)] == [0, 3, 2, 1, 4]
-
-    async def test_the_same_job_waits_once(self, queue: MemoryQueue) -> None:
-        for _ in range(3):
-            await queue.put(Job(JobKind.SEND, 1))
-        await queue.get()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await queue.get()
-
-    async def test_a_job_that_runs_is_not_given_out_beside_itself_but_again_after(
-        self, queue: MemoryQueue
-    ) -> None:
-        job = Job(JobKind.SEND, 1)
-        await queue.put(job)
-        assert await queue.get() == job
-        await queue.put(job)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await queue.get()
-        await queue.done(job)
-        assert await queue.get() == job
-
-    async def test_who_waits_gets_what_comes(self, queue: MemoryQueue) -> None:
-        waiting = asyncio.create_task(queue.get())
-        await asyncio.sleep(0)
-        await queue.put(Job(JobKind.PLAN, 9))
-        assert (await waiting).pointer == 9

@@ -108,7 +108,7 @@ class Shelf:
         self.stock = Stock(
             Limits(relay, {f"{limit.name}.cn": limit for limit in limits}),
             low=low,
-            on_low=lambda dispatch, _urgency: self.low.append(dispatch),
+            on_low=self.low.append,
             put_back=lambda parcel, seconds: self.back.append((parcel.claim.delivery_id, seconds)),
         )
 
