@@ -1,8 +1,8 @@
-"""A mail server that writes down every mail before it says 250: `python -m tests.acceptance.recording_relay PORT FILE`.
+"""Writes down every mail before it says 250: `python -m tests.acceptance.recording_relay PORT FILE [SECONDS]`.
 
 A line a mail: recipient, tab, Message-ID. It stands in for the world in tests that kill the service: what is in the
 file was delivered. Commands may come in groups (it offers PIPELINING). Each answer behind a dot waits a moment, as a
-relay's disk does, so that a kill finds mails at every step.
+relay's disk does, so that a kill finds mails at every step; SECONDS makes that moment longer.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ _RECIPIENT = re.compile(rb"RCPT TO:<([^>]*)>", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"^Message-ID: <([^>]*)>", re.IGNORECASE | re.MULTILINE)
 
 
-async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file: TextIO) -> None:
+async def talk(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file: TextIO, seconds: float
+) -> None:
     """One connection."""
     recipient = b""
     writer.write(b"220 relay ESMTP\r\n")
@@ -34,7 +36,7 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file:
             elif verb == b"DATA":
                 writer.write(b"354 go\r\n")
                 message = await reader.readuntil(b"\r\n.\r\n")
-                await asyncio.sleep(DISK_SECONDS)
+                await asyncio.sleep(seconds)
                 found = _MESSAGE_ID.search(message)
                 file.write(f"{recipient.decode()}\t{found[1].decode() if found else ''}\n")
                 file.flush()
@@ -50,15 +52,20 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file:
         writer.close()
 
 
-async def serve(port: int, path: Path) -> None:
+async def serve(port: int, path: Path, seconds: float) -> None:
     """Until the process ends."""
     with path.open("a", encoding="utf-8") as file:
         server = await asyncio.start_server(
-            lambda reader, writer: talk(reader, writer, file), "127.0.0.1", port, limit=1 << 22, backlog=256
+            lambda reader, writer: talk(reader, writer, file, seconds),
+            "127.0.0.1",
+            port,
+            limit=1 << 22,
+            backlog=256,
         )
         async with server:
             await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
+    told = float(sys.argv[3]) if sys.argv[3:] else DISK_SECONDS
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), told))

@@ -30,16 +30,17 @@ LEASE_SECONDS = 2
 class World:
     """What the relay has taken."""
 
-    def __init__(self, machine: "Machine") -> None:
+    def __init__(self, machine: "Machine", *, connections: int = CONNECTIONS, seconds: float = 0.001) -> None:
         self.file = machine.folder / "taken.tsv"
         self.file.touch()
         self.port = machine.smtp_port
         command = [sys.executable, "-m", "tests.acceptance.recording_relay", str(self.port), str(self.file)]
+        command.append(str(seconds))
         self.process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         machine.environment |= {
             "BDNEWS_EMAIL__HOST": "127.0.0.1",
             "BDNEWS_EMAIL__PORT": str(self.port),
-            "BDNEWS_EMAIL__CONNECTIONS": str(CONNECTIONS),
+            "BDNEWS_EMAIL__CONNECTIONS": str(connections),
             "BDNEWS_DELIVERY__ALLOW": "everybody",
             "BDNEWS_DELIVERY__LEASE_SECONDS": str(LEASE_SECONDS),
         }

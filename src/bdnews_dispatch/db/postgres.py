@@ -117,7 +117,7 @@ def _translated(error: Exception) -> StorageError:
         return StorageError("数据库拒绝了用户名或密码", hint="请检查设置 database.url。")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return StorageError("数据库服务器上没有这个数据库", hint="请检查设置 database.url，或先建立数据库。")
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | _LOST):
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, *_LOST)):
         return StorageError(
             f"数据库暂不可用（{type(error).__name__}）", hint="恢复后自动继续；未写入的都在内存中等待。"
         )

@@ -1,0 +1,128 @@
+"""Three workers on PostgreSQL, and everything dies in turn: workers, the server, the queue's own tables.
+
+Nothing is lost, nothing goes out twice, and what is in doubt is listed.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import URL
+from tests.acceptance.test_crashes import LEASE_SECONDS, World, settled, started
+from tests.postgres import Server
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Machine
+
+CONNECTIONS = 3
+WORKERS = 3
+NUMBER = 20_000
+
+
+@pytest.fixture
+def server(machine: "Machine") -> Iterator[Server]:
+    """A server of this test's own: it is going to be crashed."""
+    server = Server()
+    machine.environment |= {
+        "BDNEWS_DATABASE__URL": server.url.render_as_string(hide_password=False),
+        "BDNEWS_SECURITY__SIGNING_KEYS": '["test:only-for-tests-and-long-enough-for-a-key"]',
+    }
+    yield server
+    machine.stop_all()
+    server.remove()
+
+
+@pytest.fixture
+def world(machine: "Machine", server: Server) -> Iterator[World]:
+    assert server.url.port
+    world = World(machine, connections=CONNECTIONS, seconds=0.02)
+    yield world
+    world.process.kill()
+    world.process.wait()
+
+
+def execute(url: URL, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run())
+
+
+class Workers:
+    """So many at once; who dies is replaced."""
+
+    def __init__(self, machine: "Machine", world: World, chance: random.Random) -> None:
+        self.machine, self.world, self.chance = machine, world, chance
+        self.running = [machine.start("worker") for _ in range(WORKERS)]
+
+    def progress(self, number: int = 1, seconds: float = 60) -> None:
+        """Wait until so many more are sent, and then a random moment."""
+        goal, deadline = self.world.number() + number, time.monotonic() + seconds
+        while self.world.number() < goal:
+            assert time.monotonic() < deadline, "it goes on by itself"
+            time.sleep(0.005)
+        time.sleep(self.chance.uniform(0, 0.3))
+
+    def kill_one(self) -> None:
+        victim = self.running.pop(self.chance.randrange(WORKERS))
+        self.machine.stop(victim, signal.SIGKILL)
+        self.running.append(self.machine.start("worker"))
+
+    def stop_one_beyond_its_lease(self) -> None:
+        sleeper: subprocess.Popen[str] = self.chance.choice(self.running)
+        sleeper.send_signal(signal.SIGSTOP)
+        time.sleep(LEASE_SECONDS + 1)
+        self.progress()
+        sleeper.send_signal(signal.SIGCONT)
+
+
+def end(machine: "Machine", world: World, dispatch: str, number: int, most_in_doubt: int) -> None:
+    shown: dict[str, Any] = settled(machine, dispatch, number)
+    counts = shown["counts"]
+    taken = Counter(recipient for recipient, _ in world.taken())
+    assert max(taken.values()) == 1, "nothing twice"
+    options = ("--dispatch", dispatch, "--state", "uncertain", "--addresses", "--limit", "5000")
+    listed = {row["address"] for row in machine.json("deliveries", "list", *options)}
+    assert len(listed) == counts["uncertain"], "each one is listed"
+    everybody = {f"reader{n}@readers.example" for n in range(1, number + 1)}
+    assert everybody - set(taken) <= listed, "nobody is lost whom the ledger does not name"
+    print(f"uncertain={counts['uncertain']} of which taken={len(listed & set(taken))}")  # noqa: T201
+    assert counts["uncertain"] <= most_in_doubt
+
+
+def test_everything_dies_in_turn(machine: "Machine", server: Server, world: World) -> None:
+    """Kill -9 × 20, SIGSTOP beyond the lease × 5, the server crashed × 2, the queue emptied: in one run."""
+    seed = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**9)))
+    print(f"CRASH_SEED={seed}")  # noqa: T201  # to see the same again
+    chance = random.Random(seed)  # instants, no secrets
+    faults = ["kill"] * 20 + ["stop"] * 5 + ["server"] * 2 + ["empty"]
+    chance.shuffle(faults)
+    dispatch = started(machine, NUMBER)
+    workers = Workers(machine, world, chance)
+    for fault in faults:
+        workers.progress()
+        match fault:
+            case "kill":
+                workers.kill_one()
+            case "stop":
+                workers.stop_one_beyond_its_lease()
+            case "server":
+                server.stop("immediate")
+                time.sleep(1)
+                server.start()
+            case "empty":
+                execute(server.url, "TRUNCATE pgqueuer, pgqueuer_log, pgqueuer_statistics")
+    print(f"sent when the faults were over: {world.number()} of {NUMBER}")  # noqa: T201
+    assert world.number() < NUMBER, "the faults fell into the run"
+    end(machine, world, dispatch, NUMBER, most_in_doubt=(20 + 5) * CONNECTIONS)
+    assert all(worker.poll() is None for worker in workers.running), "who was not killed lives"
