@@ -25,6 +25,7 @@ from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.server_clock import ServerClock
 from bdnews_dispatch.digests.dkim import DkimSigner, load_keys
+from bdnews_dispatch.dispatch.budgets import Budgets, BudgetStore
 from bdnews_dispatch.dispatch.ledger import Ledger
 from bdnews_dispatch.dispatch.ledger_postgres import PostgresLedgerStore
 from bdnews_dispatch.dispatch.ledger_sqlite import SqliteLedgerStore
@@ -208,6 +209,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
                 ledger=ledger,
                 channels=channels,
                 dkim=dkim_signer(settings),
+                budgets=Budgets(BudgetStore(database.url, name), clock) if shared else None,
             ),
             reconciler=Reconciler(database, clock, queue, ledger, shared=shared),
         )

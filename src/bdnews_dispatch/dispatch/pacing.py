@@ -26,17 +26,35 @@ LONGEST_TURN_SECONDS = 600.0
 MEASURED_SECONDS = 10.0
 
 
+def rate_at(now: float, limit: Limit, slowed_rate: float, slowed_at: float, closed_until: float) -> float:
+    """Messages a second at a moment, which may be one to come; infinite where nothing limits them.
+
+    Args:
+        slowed_rate: what a refusal left of it; 0: none has.
+        slowed_at, closed_until: it doubles from the later one of these.
+    """
+    most = limit.messages_per_second or math.inf
+    if not slowed_rate:
+        return most
+    quiet = max(0.0, now - max(slowed_at, closed_until))
+    doubled = 2 ** min(quiet / DOUBLES_IN_SECONDS, 64.0)
+    # Without a limit: forgotten when it is sixty-four times what it was slowed down to.
+    return most if doubled >= 64 else min(most, slowed_rate * doubled)
+
+
 class Pace:
-    """One provider, or the relay as a whole.
+    """One provider, or the relay as a whole, as one worker sees it.
 
     Attributes:
         under_way: messages begun and not ended.
+        waiting: how many wait for it here; the stock says so.
         closed_until: nothing goes before.
     """
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
         self.under_way = 0
+        self.waiting = 0
         self.closed_until = 0.0
         self._next_at = 0.0
         self._promised = 0.0
@@ -48,13 +66,7 @@ class Pace:
 
     def rate(self, now: float) -> float:
         """Messages a second at this moment, which may be one to come; infinite where nothing limits them."""
-        most = self.limit.messages_per_second or math.inf
-        if not self._slowed_rate:
-            return most
-        quiet = max(0.0, now - max(self._slowed_at, self.closed_until))
-        doubled = 2 ** min(quiet / DOUBLES_IN_SECONDS, 64.0)
-        # Without a limit: forgotten when it is sixty-four times what it was slowed down to.
-        return most if doubled >= 64 else min(most, self._slowed_rate * doubled)
+        return rate_at(now, self.limit, self._slowed_rate, self._slowed_at, self.closed_until)
 
     def ready_at(self) -> float:
         """When the next message may begin; infinity: when one of those under way has ended."""
@@ -73,7 +85,7 @@ class Pace:
         if rate < math.inf:
             self._promised = first + 1 / rate
             return self._promised - now
-        turn = first + 1 / max(self._given(now), 1.0)
+        turn = first + 1 / max(self.given(now), 1.0)
         if turn - now > max(LONGEST_TURN_SECONDS, waiting):
             return max(
                 LONGEST_TURN_SECONDS, waiting
@@ -102,7 +114,7 @@ class Pace:
         """The other side says "slower". Args: wait: seconds in which it wants nothing at all, where it says so."""
         rate = self.rate(now)
         if rate == math.inf:
-            rate = self._given(now)
+            rate = self.given(now)
         if wait:
             self.closed_until = max(self.closed_until, now + wait)
         if now - self._slowed_at < ONE_REFUSAL_SECONDS:
@@ -111,7 +123,7 @@ class Pace:
         self._slowed_at = now
         self._next_at = now + 1 / self._slowed_rate
 
-    def _given(self, now: float) -> float:
+    def given(self, now: float) -> float:
         """Messages a second that were begun lately: this stretch, and of the one before what still counts."""
         since = min(max(now - self._measured_from, 0.0), 2 * MEASURED_SECONDS)
         if not self._measured_before:

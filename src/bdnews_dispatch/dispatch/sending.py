@@ -23,12 +23,14 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.dispatch.breaker import Breaker
+from bdnews_dispatch.dispatch.budgets import Budgets
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.contents import load_contents
 from bdnews_dispatch.dispatch.control import note, pause
 from bdnews_dispatch.dispatch.ledger import Ledger, Result
 from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.pacing import Pace
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.stock import Parcel, Stock
 from bdnews_dispatch.errors import StateError, StorageError
@@ -99,8 +101,11 @@ class Sender:
         ledger: Ledger,
         channels: Channels,
         dkim: DkimSigner | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
+        """Args: budgets: what all workers share of the relay and the providers; None: this worker is alone."""
         self._dkim = dkim
+        self._budgets = budgets
         self._settings = settings
         self._database = database
         self._clock = clock
@@ -121,11 +126,13 @@ class Sender:
     async def __aenter__(self) -> Self:
         await self._running.enter_async_context(self._ledger)
         self._running.push_async_callback(self._all_said)
+        if self._budgets is not None:
+            await self._running.enter_async_context(self._budgets)
         # A lane that fails takes the worker with it: a service manager starts it again, and its leases end.
         lanes = await self._running.enter_async_context(asyncio.TaskGroup())
         channels = self._channels
         self._ways = {
-            (Channel.EMAIL, True): self._way("email", channels.email, channels.limits),
+            (Channel.EMAIL, True): self._way("email", channels.email, channels.limits, self._budgets),
             (Channel.EMAIL, False): self._way("email.sandbox", channels.sandbox_email, Limits()),
             (Channel.WECHAT, False): self._way("wechat.sandbox", channels.sandbox_wechat, Limits()),
         }
@@ -217,7 +224,13 @@ class Sender:
         else:
             way.stock.put(parcel)
 
-    def _way(self, name: str, channel: EmailChannel | WeChatChannel, limits: Limits) -> _Way:
+    def _way(
+        self,
+        name: str,
+        channel: EmailChannel | WeChatChannel,
+        limits: Limits,
+        budgets: Budgets | None = None,
+    ) -> _Way:
         def put_back(parcel: Parcel, seconds: float) -> None:
             self._give_back([parcel], Outcome(OutcomeKind.UNAVAILABLE, "paced", retry_after=seconds))
 
@@ -226,7 +239,10 @@ class Sender:
             low=self._settings.delivery.batch // 2,
             on_low=self._tell_hungry,
             put_back=put_back,
+            pace_of=budgets.pace_of if budgets is not None else Pace,
         )
+        if budgets is not None:
+            budgets.tell(stock.look)
         return _Way(name, channel, stock, Breaker(self._clock, self._settings.delivery.breaker_after))
 
     def _tell_idle(self) -> None:

@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bdnews_dispatch.channels.email.limits import Limits
+from bdnews_dispatch.channels.email.limits import Limit, Limits
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.ledger_store import Claim
@@ -60,17 +60,20 @@ class Stock:
         low: int,
         on_low: Callable[[int], None],
         put_back: Callable[[Parcel, float], None],
+        pace_of: Callable[[Limit], Pace] = Pace,
     ) -> None:
         """Args:
         low: a dispatch that has fewer parcels here is told of by `on_low`.
         on_low: gets the dispatch's id.
         put_back: gets a parcel that can't go soon, and after how many seconds it may be claimed again.
+        pace_of: makes the pace of a limit: this worker's own, or its part of what all workers share.
         """
         self._limits = limits
         self._low = low
         self._on_low = on_low
         self._put_back = put_back
-        self._relay = Pace(limits.relay)
+        self._pace_of = pace_of
+        self._relay = pace_of(limits.relay)
         self._by_domain: dict[str, Pace] = {}
         self._by_provider: dict[str, Pace] = {}
         self._in_turn: dict[int, OrderedDict[int, deque[Parcel]]] = {}
@@ -94,7 +97,10 @@ class Stock:
         pace = self._by_domain.get(parcel.domain)
         if pace is None:
             limit = self._limits.of(parcel.domain)
-            pace = self._by_domain[parcel.domain] = self._by_provider.setdefault(limit.name, Pace(limit))
+            pace = self._by_provider.get(limit.name)
+            if pace is None:
+                pace = self._by_provider[limit.name] = self._pace_of(limit)
+            self._by_domain[parcel.domain] = pace
         parcel.pace = pace
         dispatch = parcel.claim.dispatch_id
         turn = self._in_turn.setdefault(parcel.urgency, OrderedDict())
@@ -105,7 +111,10 @@ class Stock:
     def take_now(self) -> Parcel | None:
         """The next parcel that may go at this moment; it counts as under way until `done`."""
         now = self._loop.time()
-        if self._closed or self._relay.ready_at() > now:
+        if self._closed:
+            return None
+        if self._relay.ready_at() > now:
+            self._relay.waiting = sum(self._number.values()) + sum(map(len, self._aside.values()))
             return None
         while True:
             urgency = next((urgency for urgency in sorted(self._in_turn) if self._in_turn[urgency]), math.inf)
@@ -145,6 +154,11 @@ class Stock:
         if self._aside:
             self._wake()
 
+    def look(self) -> None:
+        """A pace may be ready earlier than it was."""
+        if not self._closed:
+            self._look_again()
+
     def withdraw(self, dispatch_id: int | None = None) -> list[Parcel]:
         """Take out what has not begun: of one dispatch, or of all."""
         out: list[Parcel] = []
@@ -176,8 +190,9 @@ class Stock:
         if heap is None or heap[0][0] > urgency:
             return None
         parcel = heapq.heappop(heap)[2]
+        assert parcel.pace is not None  # noqa: S101  # `put` has set it
+        parcel.pace.waiting = len(heap)
         if not heap:
-            assert parcel.pace is not None  # noqa: S101  # `put` has set it
             del self._aside[parcel.pace]
         return parcel
 
@@ -209,6 +224,7 @@ class Stock:
         closed_for = max(0.0, pace.closed_until - now)
         wait = closed_for + (len(heap) / rate if rate < math.inf else 0.0)
         heapq.heappush(heap, (parcel.urgency, next(self._order), parcel))
+        pace.waiting = len(heap)
         if max(closed_for, wait) > STANDS_ASIDE_SECONDS or len(heap) > STAND_ASIDE:
             last = max(heap)  # the least urgent goes back, and of those the one that came last
             heap.remove(last)

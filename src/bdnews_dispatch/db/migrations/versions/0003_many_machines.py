@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 from pgqueuer.adapters.persistence import schema_ddl
+from pgqueuer.domain.schema.declaration import target
 from pgqueuer.domain.settings import DBSettings
 
 import bdnews_dispatch.db.types
@@ -18,7 +19,7 @@ _MOMENT = bdnews_dispatch.db.types.UtcDateTime(timezone=True)
 def _work_queue() -> list[str]:
     """The statements of pgqueuer's tables, one by one, as this driver takes them."""
     settings = DBSettings()
-    schema = schema_ddl.target(settings)
+    schema = target(settings)
     return [
         *(schema_ddl.render_enum(entry, settings) for entry in schema.enums),
         *(schema_ddl.render_table(entry, settings) for entry in schema.tables),
