@@ -59,7 +59,12 @@ class Database:
         self.file = Path(parsed.database)
         self.url = parsed.set(drivername="sqlite+aiosqlite")
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.engine: AsyncEngine = create_async_engine(self.url, pool_size=8, max_overflow=8)
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=8,
+            max_overflow=8,
+            hide_parameters=True,  # an error's words go into logs; what was to be written holds addresses
+        )
         event.listen(self.engine.sync_engine, "connect", _prepare_connection)
         event.listen(self.engine.sync_engine, "begin", _begin)
 

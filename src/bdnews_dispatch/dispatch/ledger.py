@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.settings import DeliverySettings
 from bdnews_dispatch.subscribers.audience import Person, people_by
 from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.telemetry import metrics, traces
 
 logger = logging.getLogger(__name__)
 
@@ -192,8 +194,10 @@ class Ledger:
             await self._all_who_come_now()
             gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE]), self._gates[ROWS_AT_ONCE:]
             results = sorted(self._results[:ROWS_AT_ONCE])
+            began = time.perf_counter()
             try:
-                passed = await self._writer.run(lambda cursor: self._apply(cursor, results, gates))  # noqa: B023  # run now
+                work = self._writer.run(lambda cursor: self._apply(cursor, results, gates))  # noqa: B023  # run now
+                passed = await traces.within("commit", work, gates=len(gates), results=len(results))
             except Exception as error:  # noqa: BLE001  # told to who asked; what is known is kept
                 for _, answer in gates:
                     if not answer.done():
@@ -203,6 +207,7 @@ class Ledger:
                 self._something.set()
                 await asyncio.sleep(STORE_AGAIN_SECONDS)
                 continue
+            metrics.commit_group(time.perf_counter() - began, len(gates) + len(results))
             for (_, answer), may in zip(gates, passed, strict=True):
                 if not answer.done():
                     answer.set_result(may)

@@ -18,6 +18,7 @@ from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.messaging.outbox import has_waiting
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
 from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Reconciler:
     async def recover(self) -> None:
         """Take back what dead workers held."""
         back, unsure = await self._ledger.recover()
+        metrics.leases_recovered(back, unsure)
         if back or unsure:
             logger.warning("ledger.recovered", extra={"given_back": back, "uncertain": unsure})
 

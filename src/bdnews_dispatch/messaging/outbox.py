@@ -18,6 +18,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.messaging.models import Event, EventHandling
+from bdnews_dispatch.telemetry import metrics, traces
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Outbox:
         self._database = database
         self._clock = clock
         self._handlers = handlers
+        metrics.know_handlers(handler.__name__ for several in handlers.values() for handler in several)
 
     async def handle_waiting(self, limit: int = 100) -> int:
         """Handle the oldest waiting events, in order.
@@ -65,7 +67,12 @@ class Outbox:
         return handled
 
     async def _handle(self, event: Event) -> bool:
-        done = [await self._run(event, handler) for handler in self._handlers.get(event.name, ())]
+        done = [
+            await traces.within(
+                "event", self._run(event, handler), event=event.name, handler=handler.__name__
+            )
+            for handler in self._handlers.get(event.name, ())
+        ]
         if not all(done):
             return False
         async with self._database.write() as session:
@@ -91,8 +98,10 @@ class Outbox:
             logger.exception(
                 "event.handler_failed", extra={"event": event.name, "event_id": event.id, "handler": name}
             )
+            metrics.handler_failed(name)
             await self._note_failure(event, name, error)
             return False
+        metrics.event_handled(name)
         return True
 
     async def _note_failure(self, event: Event, name: str, error: Exception) -> None:

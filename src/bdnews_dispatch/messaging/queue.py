@@ -7,6 +7,8 @@ makes every job again from the rows. One small protocol; the embedded service ha
 import asyncio
 import heapq
 import itertools
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -47,6 +49,9 @@ class WorkQueue(Protocol):
 
     async def done(self, job: Job) -> None:
         """The job has been dealt with; the same one may be given out again."""
+
+    async def waiting(self) -> Mapping[JobKind, int]:
+        """How many jobs of each kind wait, every kind named. Raises: whatever says that the queue can't be used."""
 
 
 class MemoryQueue:
@@ -90,3 +95,7 @@ class MemoryQueue:
             again = self._again.pop(name, None)
             if again is not None:
                 self._put(again)
+
+    async def waiting(self) -> Mapping[JobKind, int]:
+        counted = Counter(kind for kind, _ in self._waiting)
+        return {kind: counted[kind] for kind in JobKind}
