@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 #: An address, or an openid (28 characters). No line of ours names one; somebody else's words in a traceback might.
-_PERSONAL = re.compile(r"[^\s@<>\"'(]+@[^\s@<>\"'),;]+|\bo[\w-]{27}(?![\w-])")
+_PERSONAL = re.compile(r"[^\s@<>\"'(]+@[^\s@<>\"'),;]+|(?<![\w-])o[\w-]{27}(?![\w-])")
 
 
 class Subject(Protocol):
@@ -74,7 +74,9 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return _masked(json.dumps(entry, ensure_ascii=False, default=str))
+        # Before it becomes JSON: behind a backslash a mask would tear an escape apart.
+        plain = {key: _masked(value) if isinstance(value, str) else value for key, value in entry.items()}
+        return json.dumps(plain, ensure_ascii=False, default=lambda value: _masked(str(value)))
 
 
 def _masked(line: str) -> str:

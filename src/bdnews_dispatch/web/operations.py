@@ -4,6 +4,7 @@ The public port has /live and one word for /ready; all else is on the operations
 settings), because it tells how much is sent, and by whom.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -77,6 +78,9 @@ async def count_requests(request: web.Request, handler: Handler) -> web.StreamRe
         status = response.status
     except web.HTTPException as error:
         status = error.status
+        raise
+    except asyncio.CancelledError:
+        status = 499  # as nginx calls it: nobody waits for the answer any more
         raise
     finally:
         resource = request.match_info.route.resource

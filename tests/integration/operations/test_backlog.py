@@ -1,5 +1,6 @@
 """The backlog: right figures, asked seldom, by the indexes that hold only what is not over."""
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ async def test_asked_again_only_after_a_while(station: Station, monkeypatch: pyt
 
     event.listen(station.parts.database.engine.sync_engine, "before_cursor_execute", note)
     now = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     backlog = Backlog(station.parts.database, station.parts.clock)
     await backlog.refresh()
     once = len(statements)

@@ -200,12 +200,16 @@ async def test_a_schema_of_another_version_and_a_full_disk_are_named(
 async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     settings: Settings = test_settings(tmp_path)
     async with running(settings, [Role.WEB]) as (parts, _):
-        gone = settings.service.model_copy(update={"data_folder": tmp_path / "nowhere"})
-        checks = await Readiness(settings.model_copy(update={"service": gone}), parts.database).look()
-    disk = next(check for check in checks if check.check == "disk")
-    assert not disk.ok
-    assert disk.what_to_do
-    assert "nowhere" not in disk.message
+        found = {}
+        for name in ("not-a-folder", "nowhere"):
+            (tmp_path / "not-a-folder").touch()
+            other = settings.service.model_copy(update={"data_folder": tmp_path / name})
+            checks = await Readiness(settings.model_copy(update={"service": other}), parts.database).look()
+            found[name] = next(check for check in checks if check.check == "disk")
+    assert not found["not-a-folder"].ok
+    assert found["not-a-folder"].what_to_do
+    assert "not-a-folder" not in found["not-a-folder"].message
+    assert found["nowhere"].ok, "nobody has needed it yet"
 
 
 async def test_a_worker_that_no_longer_looks_is_named(

@@ -33,7 +33,7 @@ def series() -> dict[str, frozenset[str]]:
     """Every series that the service can tell, with its labels."""
     found: dict[str, frozenset[str]] = {"up": frozenset()}
     for collector in list(metrics.REGISTRY._collector_to_names):
-        labels = frozenset(getattr(collector, "_labelnames", ()))
+        labels = frozenset(getattr(collector, "_labelnames", getattr(collector, "_labels", ())))
         for family in collector.collect():
             if family.type == "histogram":
                 found |= {f"{family.name}_{part}": labels for part in ("sum", "count")}
@@ -61,8 +61,13 @@ def nodes(expression: Any) -> Iterator[Any]:
         yield from nodes(argument)
 
 
+def selected(expression: Any) -> list[Any]:
+    """The selectors in it. `Any`: a selector may be without a name, ours never are."""
+    return [node for node in nodes(expression) if isinstance(node, promql.VectorSelector)]
+
+
 def selectors(expression: str) -> list[Any]:
-    return [node for node in nodes(parsed(expression)) if isinstance(node, promql.VectorSelector)]
+    return selected(parsed(expression))
 
 
 EXPRESSIONS = [
@@ -89,9 +94,7 @@ def test_what_is_named_exists(where: str, expression: str) -> None:
 def test_what_is_grouped_by_exists(where: str, expression: str) -> None:
     for node in nodes(parsed(expression)):
         if isinstance(node, promql.AggregateExpr) and node.modifier is not None:
-            known = frozenset().union(
-                *(SERIES[n.name] for n in nodes(node.expr) if isinstance(n, promql.VectorSelector))
-            )
+            known = frozenset[str]().union(*(SERIES[n.name] for n in selected(node.expr)))
             assert set(node.modifier.labels) <= known | OF_TARGETS, where
         if isinstance(node, promql.Call) and node.func.name == "histogram_quantile":
             assert "le" in node.args[1].modifier.labels, where
@@ -103,7 +106,7 @@ def test_counters_are_never_shown_as_they_stand_and_gauges_never_as_rates(
 ) -> None:
     for node in nodes(parsed(expression)):
         if isinstance(node, promql.Call) and node.func.name in {"rate", "increase"}:
-            below = [n.name for n in nodes(node) if isinstance(n, promql.VectorSelector)]
+            below = [n.name for n in selected(node)]
             assert all(name.endswith(("_total", "_bucket", "_count", "_sum")) for name in below), where
     bare = re.sub(r"(rate|increase)\([^()]*\)", "", expression)
     assert not re.search(r"_(total|bucket|count|sum)\b", bare), where

@@ -1,5 +1,6 @@
 """Traces: nothing is imported unless asked for; what is sent is what a collector reads, with ids alone."""
 
+import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -115,7 +116,7 @@ async def test_an_error_is_named_by_its_class_alone(collector: Collector) -> Non
 async def test_mails_are_sampled(
     collector: Collector, ratio: float, least: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traces.random, "random", __import__("random").Random(4).random)
+    monkeypatch.setattr(random, "random", random.Random(4).random)
     async with traces.exporting(collector.url, mail_ratio=ratio, role="worker"):
         for number in range(200):
             traces.mail(1, number, 0.001, "accepted")
