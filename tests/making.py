@@ -103,6 +103,7 @@ def test_settings(folder: Path, **overrides: dict[str, Any]) -> Settings:
         "issues": {"folder": str(folder / "issues"), "settle_seconds": 0.05},
         "sandbox": {"smtp_port": 0, "http_port": 0},
         "web": {"port": 0, "base_url": "http://news.example"},
+        "operations": {"port": 0},
         "delivery": {"retry_first_seconds": 0.1},
     }
     if base["database"]["url"].startswith("postgresql"):  # many machines sign with the same key

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.db.engine import Backend, Database
-from bdnews_dispatch.db.migrate import upgrade
+from bdnews_dispatch.db.migrate import current_revision, upgrade
 from bdnews_dispatch.db.server_clock import ServerClock
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.errors import SettingsError, StorageError
@@ -52,7 +52,7 @@ async def open_parts(settings: Settings, clock: Clock = system_clock) -> AsyncIt
             hint='生成一把：python -c "import secrets; print(secrets.token_urlsafe(32))"，写作 ["2026a:它"]。',
         )
     try:
-        await _prepare(database)
+        await prepare(database)
         if database.backend is Backend.POSTGRESQL and clock is system_clock:
             clock = ServerClock(database)
             await clock.ask()
@@ -62,9 +62,19 @@ async def open_parts(settings: Settings, clock: Clock = system_clock) -> AsyncIt
         await database.close()
 
 
-async def _prepare(database: Database) -> None:
+async def prepare(database: Database) -> tuple[str | None, str | None]:
+    """Bring the database to this version's schema.
+
+    Returns:
+        The revision before, and after.
+
+    Raises:
+        StorageError: the server can't be reached or refuses; says which one, without a password.
+    """
     try:
+        before = await current_revision(database)
         await upgrade(database)
+        return before, await current_revision(database)
     except (OSError, DBAPIError) as error:
         if database.backend is Backend.SQLITE:
             raise

@@ -42,6 +42,8 @@ from bdnews_dispatch.messaging.notifications import EVENTS, Notifications
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.messaging.postgres_queue import CHANNEL, PostgresQueue
 from bdnews_dispatch.messaging.queue import MemoryQueue, WorkQueue
+from bdnews_dispatch.operations.backlog import Backlog
+from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import (
@@ -56,7 +58,8 @@ from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.scheduler import scheduler
 from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.settings import Settings
-from bdnews_dispatch.web.app import make_web_app
+from bdnews_dispatch.telemetry import traces
+from bdnews_dispatch.web.app import make_operations_app, make_web_app
 
 logger = logging.getLogger(__name__)
 
@@ -241,6 +244,34 @@ async def open_web(
         sandbox=sandbox,
         demo=demo,
     )
+    async with _answering(app, listening):
+        yield
+
+
+@asynccontextmanager
+async def open_operations(parts: Parts, readiness: Readiness) -> AsyncIterator[None]:
+    """/live, /ready and /metrics of this process, by `[operations]`. A port that is taken is no reason not to send."""
+    host, port = parts.settings.operations.host, parts.settings.operations.port
+    if port == 0:
+        yield
+        return
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        extra = {"setting": "operations.port", "host": host, "port": port, "error": error.strerror}
+        logger.warning("operations.not_listening", extra=extra)
+        yield
+        return
+    with listening:
+        backlog = Backlog(parts.database, parts.clock)
+        async with _answering(make_operations_app(readiness, backlog), listening):
+            yield
+
+
+@asynccontextmanager
+async def _answering(app: web.Application, listening: socket.socket) -> AsyncIterator[None]:
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     await runner.setup()
     try:
@@ -271,6 +302,11 @@ async def running(
         BdnewsError: it can't start; says why and what to do.
     """
     async with AsyncExitStack() as stack:
+        operations = settings.operations
+        role = "serve" if len(roles) > 1 else next(iter(roles), "")
+        await stack.enter_async_context(
+            traces.exporting(operations.traces, mail_ratio=operations.traces_mail_ratio, role=role)
+        )
         listening = None
         if Role.WEB in roles:
             listening = listen(settings.web.host, settings.web.port)
@@ -291,10 +327,14 @@ async def running(
             sandbox.set_callback(
                 f"{settings.base_url}/wechat/callback", SANDBOX_CALLBACK_TOKEN, SANDBOX_AES_KEY
             )
+        # Opened before the roles and closed behind them, so that it tells of a start and of a drain as well.
+        readiness = Readiness(settings, parts.database, works=Role.WORKER in roles)
+        await stack.enter_async_context(open_operations(parts, readiness))
         wake: Callable[[], None] = lambda: None  # noqa: E731  # replaced below where there is a worker
         if Role.WORKER in roles:
             worker = await stack.enter_async_context(open_worker(parts))
             await stack.enter_async_context(_working(worker))
+            readiness.worker = worker
             wake = worker.wake
         if Role.SCHEDULER in roles:
             timetable = read_timetable(settings.schedule, settings.service.timezone)

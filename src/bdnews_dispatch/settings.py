@@ -121,6 +121,13 @@ class ScheduleSettings(_Group):
     catch_up_days: int = Field(ge=0)
 
 
+class OperationsSettings(_Group):
+    host: str
+    port: int = Port
+    traces: str
+    traces_mail_ratio: float = Field(ge=0, le=1)
+
+
 class Settings(_Group):
     """All settings. Secrets are `SecretStr`: printing them shows asterisks."""
 
@@ -135,6 +142,7 @@ class Settings(_Group):
     wechat: WeChatSettings
     sandbox: SandboxSettings
     schedule: ScheduleSettings
+    operations: OperationsSettings
 
     @property
     def base_url(self) -> str:

@@ -35,6 +35,7 @@ class Machine:
             "BDNEWS_WEB__PORT": str(self.web_port),
             "BDNEWS_SANDBOX__SMTP_PORT": str(self.smtp_port),
             "BDNEWS_SANDBOX__HTTP_PORT": str(self.http_port),
+            "BDNEWS_OPERATIONS__PORT": "0",
         }
         self._running: list[subprocess.Popen[str]] = []
 

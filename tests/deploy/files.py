@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.routes import ROUTES
 
@@ -23,10 +21,6 @@ BIN = Path(sys.executable).parent
 INSIDE = {"/live", "/ready", "/metrics"} | {
     route.path for route in ROUTES if route.permission is Permission.DEMO
 }
-#: Gone by itself once there is `[operations]`; then this line can go too.
-needs_operations = pytest.mark.xfail(
-    "operations" not in Settings.model_fields, reason="no [operations] in the settings yet", strict=False
-)
 
 
 def clean_environment(**more: str) -> dict[str, str]:

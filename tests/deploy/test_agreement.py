@@ -9,7 +9,6 @@ from tests.deploy.files import (
     DEPLOY,
     ROOT,
     compose_services,
-    needs_operations,
     of_kind,
     pod_of,
     read_yaml,
@@ -45,7 +44,6 @@ def environments() -> dict[str, dict[str, str]]:
     return found
 
 
-@needs_operations
 @pytest.mark.parametrize("where", environments())
 def test_every_variable_is_a_setting_and_its_value_is_understood(where: str) -> None:
     environment = environments()[where]
@@ -67,7 +65,6 @@ def test_the_example_file_is_understood_and_reaches_nobody() -> None:
     read_keys([key.get_secret_value() for key in settings.security.signing_keys])
 
 
-@needs_operations
 def test_ports_are_the_same_everywhere() -> None:
     defaults = load_settings({"BDNEWS_CONFIG": ""}).model_dump()
     web, operations = defaults["web"]["port"], defaults["operations"]["port"]
@@ -104,7 +101,6 @@ def commands() -> set[tuple[str, ...]]:
     return found
 
 
-@needs_operations
 @pytest.mark.parametrize("command", sorted(commands()))
 def test_every_command_is_one_of_bdnews(command: tuple[str, ...]) -> None:
     done = CliRunner().invoke(root, [*command, "--help"])

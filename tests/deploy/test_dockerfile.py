@@ -4,7 +4,7 @@ import fnmatch
 import re
 
 import pytest
-from tests.deploy.files import BIN, DEPLOY, ROOT, needs_operations, run
+from tests.deploy.files import BIN, DEPLOY, ROOT, run
 
 from bdnews_dispatch.settings import load_settings
 
@@ -79,7 +79,6 @@ def test_what_is_copied_is_there_and_let_into_the_build() -> None:
         assert any(fnmatch.fnmatch(name.rstrip("/"), each) for each in allowed), name
 
 
-@needs_operations
 @pytest.mark.parametrize("group", ["web", "operations"])
 def test_in_a_container_the_service_listens_to_the_outside(group: str) -> None:
     own = {name: value for name, value in environment().items() if name.startswith("BDNEWS_")}

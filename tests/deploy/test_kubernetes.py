@@ -5,7 +5,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from tests.deploy.files import DEPLOY, INSIDE, manifests, needs_operations, of_kind, pod_of, read_yaml
+from tests.deploy.files import DEPLOY, INSIDE, manifests, of_kind, pod_of, read_yaml
 
 from bdnews_dispatch.service import DRAIN_SECONDS
 from bdnews_dispatch.web.routes import ROUTES
@@ -114,7 +114,6 @@ def test_a_deployment_is_asked_watched_spread_and_drained(deployment: Manifest) 
     assert {"requests", "limits"} == set(container["resources"])
 
 
-@needs_operations
 def test_probes_ask_what_is_answered() -> None:
     assert {"/live", "/ready", "/metrics"} <= {route.path for route in ROUTES}
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.deploy.files import DEPLOY, directives, needs_operations, run, unit_environment, units, values
+from tests.deploy.files import DEPLOY, directives, run, unit_environment, units, values
 
 from bdnews_dispatch.service import DRAIN_SECONDS
 from bdnews_dispatch.settings import load_settings
@@ -47,7 +47,6 @@ def test_nobody_is_root_and_what_is_written_lies_in_the_state_folder(unit: Path)
     assert not settings.issues.folder.is_absolute()
 
 
-@needs_operations
 def test_two_workers_of_one_machine_and_the_other_roles_use_ports_of_their_own() -> None:
     web, worker, scheduler = (
         load_settings({**unit_environment(SYSTEMD / name), "BDNEWS_CONFIG": ""}).model_dump()

@@ -55,6 +55,7 @@ def _demo_settings(settings: Settings, *, once: bool) -> Settings:
         "issues": {"folder": folder / "issues", "review": False, "settle_seconds": 0.2},
         "delivery": {"allow": "nobody"},
         "sandbox": {"smtp_port": 0, "http_port": 0},
+        "operations": {"port": 0},  # a service may run beside it
         "web": {"port": 0, "base_url": ""} if once else {"base_url": ""},
     }
     return settings.model_copy(

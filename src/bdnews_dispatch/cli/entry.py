@@ -24,6 +24,7 @@ _COMMANDS = {
     "sandbox": "roles",
     "demo": "demo",
     "doctor": "doctor",
+    "admin": "admin",
 }
 
 

@@ -36,6 +36,7 @@ def open_engine(url: URL) -> AsyncEngine:
         url.set(drivername="postgresql+asyncpg"),
         pool_size=8,
         max_overflow=8,
+        hide_parameters=True,  # an error's words go into logs; what was to be written holds addresses
         pool_pre_ping=True,  # after a restart of the server the pool is full of dead connections
         connect_args={
             "timeout": CONNECT_SECONDS,

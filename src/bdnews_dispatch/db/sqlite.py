@@ -28,7 +28,12 @@ def open_engine(url: URL) -> AsyncEngine:
     """An engine on the file; its folder is made if it is not there."""
     assert url.database is not None  # noqa: S101  # engine.py has looked
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=8, max_overflow=8)
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        pool_size=8,
+        max_overflow=8,
+        hide_parameters=True,  # an error's words go into logs; what was to be written holds addresses
+    )
     event.listen(engine.sync_engine, "connect", _prepare_connection)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine

@@ -44,10 +44,11 @@ async def insert_many(
         connection = await session.connection()
         await connection.execute(plain_insert(table), rows)
         return
-    await _copy(session, table.__table__, rows)  # type: ignore[attr-defined]  # SQLModel's metaclass sets it
+    await copy_rows(session, table.__table__, rows)  # type: ignore[attr-defined]  # SQLModel's metaclass sets it
 
 
-async def _copy(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+async def copy_rows(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """COPY rows into a table of PostgreSQL, within the session's transaction. For arguments see `insert_many`."""
     connection = await session.connection()
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None  # noqa: S101  # the session has just connected

@@ -79,6 +79,12 @@ async def cancel(session: AsyncSession, clock: Clock, dispatch_id: int, *, note:
     return dispatch
 
 
+async def anybody_sends(session: AsyncSession, clock: Clock) -> bool:
+    """Does a worker hold deliveries at this moment?"""
+    held = select(Delivery.id).where(text(HELD), col(Delivery.lease_until) > clock()).limit(1)
+    return (await session.exec(held)).first() is not None
+
+
 def _move(dispatch: Dispatch, then: DispatchState) -> None:
     check_dispatch(dispatch.state, then)
     dispatch.state = then

@@ -7,6 +7,7 @@ sending, and the reconciler for what a dead worker left.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
@@ -20,6 +21,7 @@ from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.settings import DeliverySettings
 from bdnews_dispatch.subscribers.audience import Person
 from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.telemetry import metrics, traces
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +144,11 @@ class Ledger:
             await self._all_who_come_now()
             gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE]), self._gates[ROWS_AT_ONCE:]
             results = sorted(self._results[:ROWS_AT_ONCE])
+            began = time.perf_counter()
             try:
-                passed = await self._store.write(self._group([claim for claim, _ in gates], results))
+                group = self._group([claim for claim, _ in gates], results)
+                work = self._store.write(group)
+                passed = await traces.within("commit", work, gates=len(gates), results=len(results))
             except Exception as error:  # noqa: BLE001  # told to who asked; what is known is kept
                 for _, answer in gates:
                     if not answer.done():
@@ -153,6 +158,7 @@ class Ledger:
                 self._something.set()
                 await asyncio.sleep(STORE_AGAIN_SECONDS)
                 continue
+            metrics.commit_group(time.perf_counter() - began, len(gates) + len(results))
             for (_, answer), may in zip(gates, passed, strict=True):
                 if not answer.done():
                     answer.set_result(may)

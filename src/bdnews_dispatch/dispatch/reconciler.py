@@ -21,6 +21,7 @@ from bdnews_dispatch.messaging.nodes import number_there
 from bdnews_dispatch.messaging.outbox import has_waiting
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
 from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Reconciler:
         if steady < self._trust_after:
             return
         back, unsure = await self._ledger.recover()
+        metrics.leases_recovered(back, unsure)
         if back or unsure:
             logger.warning("ledger.recovered", extra={"given_back": back, "uncertain": unsure})
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
@@ -40,6 +41,7 @@ from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.audience import Person
 from bdnews_dispatch.subscribers.followers import open_windows, take_from_window
 from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.telemetry import logs, metrics, traces
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ class Sender:
         self._running.push_async_callback(self._all_said)
         if self._budgets is not None:
             await self._running.enter_async_context(self._budgets)
+        metrics.know_providers(self._channels.limits.names)
         # A lane that fails takes the worker with it: a service manager starts it again, and its leases end.
         lanes = await self._running.enter_async_context(asyncio.TaskGroup())
         channels = self._channels
@@ -159,6 +162,10 @@ class Sender:
         for way in self._ways.values():
             self._give_back(way.stock.close(), _STOPPING)
 
+    def breakers(self) -> dict[str, bool]:
+        """Of each way out, whether its breaker has opened and nothing has got through since."""
+        return {way.name: way.breaker.is_tried() for way in self._ways.values()}
+
     async def send_batch(self, dispatch_id: int, urgency: int = 0) -> int:
         """Claim the next batch of the dispatch for each channel that has room, and put it into stock.
 
@@ -172,8 +179,11 @@ class Sender:
             if self._stopping or not limit:
                 continue
             composer = await self._composer(dispatch_id)
-            claims, found = await self._ledger.claim(
-                dispatch_id, channel, limit, publication=composer.publication_key
+            claims, found = await traces.within(
+                "claim",
+                self._ledger.claim(dispatch_id, channel, limit, publication=composer.publication_key),
+                dispatch=dispatch_id,
+                channel=channel,
             )
             claimed += len(claims)
             windows: frozenset[str] = frozenset()
@@ -214,6 +224,7 @@ class Sender:
         reason = _no_way(claim, person, target, way)
         if person is None or way is None or reason:
             self._ledger.record(Result(claim, Outcome(OutcomeKind.REFUSED, code=reason), target))
+            metrics.finished(claim.channel, OutcomeKind.REFUSED, "", reason)
             return
         domain = target.rpartition("@")[2].lower() if claim.channel is Channel.EMAIL else ""
         parcel = Parcel(claim, person, composer, target, urgency, domain, target in windows)
@@ -278,13 +289,22 @@ class Sender:
         while waiting is not None:
             (parcel, ready), waiting = waiting, None
             in_doubt = False
+            logs.carry(parcel.claim)
+            began = perf_counter()
+            other_seconds = 0.0
             try:
                 outcome = await line.offer(ready)
                 if outcome is None:
-                    if await self._ledger.gate(parcel.claim):
+                    asked = perf_counter()
+                    may = await self._ledger.gate(parcel.claim)
+                    other_seconds = perf_counter() - asked
+                    metrics.gate_seconds(other_seconds)
+                    if may:
                         in_doubt = True
                         if not way.channel.is_spent(line):
                             waiting = self._next(way, line)
+                            logs.carry(parcel.claim)
+                        other_seconds = perf_counter() - asked
                         outcome = await line.finish(waiting[1] if waiting else None)
                     else:
                         line.drop()
@@ -299,6 +319,9 @@ class Sender:
                 line.drop()
                 kind = OutcomeKind.UNCERTAIN if in_doubt else OutcomeKind.UNAVAILABLE
                 outcome = Outcome(kind, "lane.failed", type(error).__name__, "smtp", retry_after=5.0)
+            seconds = perf_counter() - began
+            metrics.smtp_seconds(seconds - other_seconds)
+            traces.mail(parcel.claim.dispatch_id, parcel.claim.delivery_id, seconds, outcome.kind)
             self._finished(way, parcel, outcome)
             # One that waits has its envelope out already: it is offered on this line.
             if waiting is None and not way.channel.is_spent(line):
@@ -314,8 +337,11 @@ class Sender:
 
     def _prepared(self, way: _Way, line: Line, parcel: Parcel) -> tuple[Parcel, Ready] | None:
         """The parcel's mail for this line; None: it can't go out, which is recorded."""
+        logs.carry(parcel.claim)
+        began = perf_counter()
         try:
             ready = line.prepare(parcel.composer.mail(parcel.claim, parcel.person))
+            metrics.compose_seconds(perf_counter() - began)
         except Exception as error:  # noqa: BLE001  # each kind has its outcome
             ready = _not_composed(parcel.claim, error)
         if isinstance(ready, Outcome):
@@ -330,6 +356,8 @@ class Sender:
         assert isinstance(way.channel, WeChatChannel)  # noqa: S101  # see `__aenter__`
         while (parcel := await way.stock.take()) is not None:
             claim = parcel.claim
+            logs.carry(claim)
+            began = perf_counter()
 
             async def gate(claim: Claim = claim) -> bool:
                 return await self._ledger.gate(claim)
@@ -343,6 +371,7 @@ class Sender:
                 outcome = _not_composed(claim, error)
             if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
                 await self._count_against_window(parcel.target)
+            metrics.wechat_seconds(perf_counter() - began)
             self._finished(way, parcel, outcome)
 
     async def _count_against_window(self, openid: str) -> None:
@@ -356,6 +385,8 @@ class Sender:
 
     def _finished(self, way: _Way, parcel: Parcel, outcome: Outcome) -> None:
         way.stock.done(parcel, outcome)
+        provider = parcel.pace.limit.name if parcel.pace is not None else ""
+        metrics.finished(parcel.claim.channel, outcome.kind, provider, outcome.code)
         if outcome.kind is OutcomeKind.UNAVAILABLE and outcome.remedy is Remedy.STOP_CHANNEL:
             held = [parcel, *way.stock.withdraw(parcel.claim.dispatch_id)]
             self._aside(self._stop_channel(parcel.claim, outcome, held))

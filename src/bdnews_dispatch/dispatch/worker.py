@@ -6,7 +6,8 @@ Callers: service.py (`serve`, `worker`), cli/ (`dispatch wait` where nobody else
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from bdnews_dispatch.dispatch.planning import Planner
@@ -15,6 +16,7 @@ from bdnews_dispatch.dispatch.sending import Sender
 from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+from bdnews_dispatch.telemetry import logs, traces
 
 Result = TypeVar("Result")
 
@@ -42,7 +44,11 @@ REST_SECONDS = 1.0
 
 
 class Worker:
-    """Runs until stopped."""
+    """Runs until stopped.
+
+    Attributes:
+        looked_at: when it last looked at all the rows and could, by `time.monotonic`; 0: not yet.
+    """
 
     def __init__(
         self, *, queue: WorkQueue, outbox: Outbox, planner: Planner, sender: Sender, reconciler: Reconciler
@@ -52,6 +58,7 @@ class Worker:
         self._planner = planner
         self._sender = sender
         self._reconciler = reconciler
+        self.looked_at = 0.0
         self._wake = asyncio.Event()
         self._hungry: dict[int, asyncio.Event] = {}
         sender.on_hungry = self._feed
@@ -67,6 +74,14 @@ class Worker:
     def wake(self) -> None:
         """Something was written: look at once."""
         self._wake.set()
+
+    async def jobs_waiting(self) -> Mapping[JobKind, int]:
+        """How many jobs of each kind wait in its queue."""
+        return await self._queue.waiting()
+
+    def breakers(self) -> Mapping[str, bool]:
+        """Of each way out, whether its breaker has opened and nothing has got through since."""
+        return self._sender.breakers()
 
     def stop(self) -> None:
         """Claim nothing more; finish what is on the wire."""
@@ -94,6 +109,7 @@ class Worker:
                 if looks % LOOKS_A_RECOVERY == 0:
                     await self._reconciler.recover()
                 await self._reconciler.fill_queue()
+                self.looked_at = time.monotonic()
             except Exception:
                 logger.exception("worker.look_failed")
             looks += 1
@@ -108,6 +124,7 @@ class Worker:
                 job = await self._unless_stopping(self._queue.get(kinds))
                 if job is None:
                     return
+                logs.carry(logs.OfDispatch(job.pointer) if job.pointer else None)
                 following = await self._do(job)
                 await self._queue.done(job)
                 for after in following:
@@ -145,7 +162,8 @@ class Worker:
         return [job]  # what came meanwhile
 
     async def _plan(self, job: Job) -> list[Job]:
-        more = await self._planner.plan_slice(job.pointer)
+        slice_ = self._planner.plan_slice(job.pointer)
+        more = await traces.within("planning.slice", slice_, dispatch=job.pointer)
         return [sending_job(job.pointer, job.urgency), *([job] if more else [])]
 
     async def _send(self, job: Job) -> list[Job]:

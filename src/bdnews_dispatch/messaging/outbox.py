@@ -19,6 +19,7 @@ from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.statements import backend_of, insert_new
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.notifications import EVENTS
+from bdnews_dispatch.telemetry import metrics, traces
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Outbox:
         self._database = database
         self._clock = clock
         self._handlers = handlers
+        metrics.know_handlers(handler.__name__ for several in handlers.values() for handler in several)
 
     async def handle_waiting(self, limit: int = 100) -> int:
         """Handle the oldest waiting events, in order.
@@ -66,7 +68,12 @@ class Outbox:
         return handled
 
     async def _handle(self, event: Event) -> bool:
-        done = [await self._run(event, handler) for handler in self._handlers.get(event.name, ())]
+        done = [
+            await traces.within(
+                "event", self._run(event, handler), event=event.name, handler=handler.__name__
+            )
+            for handler in self._handlers.get(event.name, ())
+        ]
         if not all(done):
             return False
         async with self._database.write() as session:
@@ -92,8 +99,10 @@ class Outbox:
             logger.exception(
                 "event.handler_failed", extra={"event": event.name, "event_id": event.id, "handler": name}
             )
+            metrics.handler_failed(name)
             await self._note_failure(event, name, error)
             return False
+        metrics.event_handled(name)
         return True
 
     async def _note_failure(self, event: Event, name: str, error: Exception) -> None:

@@ -10,7 +10,8 @@ import json
 import logging
 import random
 import uuid
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Self
 
@@ -96,6 +97,13 @@ class PostgresQueue:
         stored = self._doing.pop(job, None)
         if stored is not None:
             await self._queries.log_jobs([(stored, "successful", None)])
+
+    async def waiting(self) -> Mapping[JobKind, int]:
+        counted = Counter[str]()
+        for found in await self._queries.queue_size():
+            if found.status == "queued":
+                counted[found.entrypoint] += found.count
+        return {kind: counted[kind.value] for kind in JobKind}
 
     def look(self) -> None:
         """Something has changed in the queue: everybody who waits looks at once."""

@@ -8,7 +8,8 @@ PostgreSQL (postgres_queue.py). One conformance suite runs on both.
 import asyncio
 import heapq
 import itertools
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, Self
@@ -69,6 +70,9 @@ class WorkQueue(Protocol):
     async def done(self, job: Job) -> None:
         """The job has been dealt with; the same one may be given out again."""
 
+    async def waiting(self) -> Mapping[JobKind, int]:
+        """How many jobs of each kind wait, every kind named. Raises: whatever says that the queue can't be used."""
+
 
 class MemoryQueue:
     """The queue of one process. Nothing is kept over a restart; the reconciler fills it again."""
@@ -104,3 +108,7 @@ class MemoryQueue:
     async def done(self, job: Job) -> None:
         async with self._changed:
             self._there.discard((job.kind, job.pointer, job.place))
+
+    async def waiting(self) -> Mapping[JobKind, int]:
+        counted = Counter(entry[2].kind for entry in self._heap)
+        return {kind: counted[kind] for kind in JobKind}

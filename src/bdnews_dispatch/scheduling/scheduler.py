@@ -14,6 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bdnews_dispatch.issues.folder import WatchedFolder
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ async def scheduler(
     async def look_for_runs() -> None:
         if await catch_up.run():
             wake()
+        metrics.scheduler_ticked()
 
     async def look_for_files() -> None:
         async with one_folder_scan:

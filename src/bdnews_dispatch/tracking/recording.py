@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, literal_column, update
+from sqlalchemy import event, func, insert, literal_column, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,7 @@ from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState, check_delivery
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.subscribers.models import Subscriber
+from bdnews_dispatch.telemetry import metrics
 from bdnews_dispatch.tracking.machines import machine_of
 from bdnews_dispatch.tracking.models import Hit, HitKind
 
@@ -121,6 +122,8 @@ async def record_hits(session: AsyncSession, clock: Clock, touches: Sequence[Tou
             events.append((name, delivery))
     if rows:
         await (await session.connection()).execute(insert(Hit), rows)
+        kinds = [(row["kind"], row["machine"]) for row in rows]
+        event.listen(session.sync_session, "after_commit", lambda _: metrics.hits_stored(kinds), once=True)
     for name, delivery in events:
         key = f"{name}:{delivery.id}"
         await record(session, clock, name, key, delivery_id=delivery.id, dispatch_id=delivery.dispatch_id)

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from bdnews_dispatch.errors import TokenError
 from bdnews_dispatch.links import Purpose
-from bdnews_dispatch.web.keys import CLOCK, DELIVERY_KEY, DEMO, LINKS
+from bdnews_dispatch.web.keys import BACKLOG, CLOCK, DELIVERY_KEY, DEMO, LINKS
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ class Permission(StrEnum):
     PLATFORM = "platform"
     #: A demo on this machine.
     DEMO = "demo"
+    #: The operations listener, which the world does not reach: `[operations] host` and `port`.
+    OPERATIONS = "operations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,9 @@ def access_of(routes: Sequence[Route]) -> Middleware:
                 request[DELIVERY_KEY] = _delivery_key(request, route)
             case Permission.DEMO:
                 if not (request.app[DEMO] and is_loopback(request.host)):
+                    raise web.HTTPNotFound
+            case Permission.OPERATIONS:
+                if BACKLOG not in request.app:  # only the operations listener has one
                     raise web.HTTPNotFound
             case Permission.PUBLIC | Permission.PLATFORM:
                 pass

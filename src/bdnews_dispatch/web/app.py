@@ -1,7 +1,7 @@
 """The web application. In: the service's parts. Out: an aiohttp application. Callers: service.py, tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from aiohttp import web
 
@@ -9,14 +9,17 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
+from bdnews_dispatch.operations.backlog import Backlog
+from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web import keys
-from bdnews_dispatch.web.access import access_of
+from bdnews_dispatch.web.access import Route, access_of
 from bdnews_dispatch.web.faults import show_faults
 from bdnews_dispatch.web.hits import HitRecorder
+from bdnews_dispatch.web.operations import count_requests
 from bdnews_dispatch.web.pages import Pages
-from bdnews_dispatch.web.routes import ROUTES
+from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES
 from bdnews_dispatch.web.safety import add_headers
 
 #: Forms are some hundred bytes, a WeChat push at most 64 KB.
@@ -41,7 +44,9 @@ def make_web_app(
         sandbox: whose mails the demo page shows.
         demo: show the demo page, to this machine only.
     """
-    app = web.Application(middlewares=[show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES)
+    app = web.Application(
+        middlewares=[count_requests, show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES
+    )
     app[keys.SETTINGS] = settings
     app[keys.DATABASE] = database
     app[keys.CLOCK] = clock
@@ -52,16 +57,36 @@ def make_web_app(
     app[keys.DEMO] = demo and sandbox is not None
     app[keys.PAGES] = Pages()
     app[keys.HITS] = HitRecorder(database, clock, wake)
+    app[keys.READINESS] = Readiness(settings, database)
     app[keys.STOPPING] = asyncio.Event()
     app.cleanup_ctx.append(_recording)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(add_headers)
-    for route in ROUTES:
+    _add(app, ROUTES)
+    return app
+
+
+def make_operations_app(readiness: Readiness, backlog: Backlog) -> web.Application:
+    """What the operations listener answers: /live, /ready, /metrics. Nothing here changes anything.
+
+    Args:
+        readiness: of the whole process.
+        backlog: read before each answer to /metrics.
+    """
+    app = web.Application(middlewares=[access_of(OPERATIONS_ROUTES)], client_max_size=1024)
+    app[keys.READINESS] = readiness
+    app[keys.BACKLOG] = backlog
+    app.on_response_prepare.append(add_headers)
+    _add(app, OPERATIONS_ROUTES)
+    return app
+
+
+def _add(app: web.Application, routes: Sequence[Route]) -> None:
+    for route in routes:
         if route.method == "GET":
             app.router.add_get(route.path, route.handler)
         else:
             app.router.add_route(route.method, route.path, route.handler)
-    return app
 
 
 async def _recording(app: web.Application) -> AsyncIterator[None]:

@@ -22,9 +22,3 @@ async def asset(request: web.Request) -> web.Response:
             "Cache-Control": "public, max-age=31536000, immutable" if "v" in request.query else "no-cache"
         },
     )
-
-
-async def live(request: web.Request) -> web.Response:
-    """The process answers."""
-    del request
-    return web.Response(text="ok")

@@ -9,6 +9,8 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
+from bdnews_dispatch.operations.backlog import Backlog
+from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web.hits import HitRecorder
@@ -29,6 +31,10 @@ SANDBOX: web.AppKey[Sandbox | None] = web.AppKey("sandbox")
 DEMO = web.AppKey("demo", bool)
 #: Set when the service stops: streams end.
 STOPPING = web.AppKey("stopping", asyncio.Event)
+
+#: Of the operations listener alone.
+BACKLOG = web.AppKey("backlog", Backlog)
+READINESS = web.AppKey("readiness", Readiness)
 
 #: Of a request by a signed link: the delivery that its token names; "" where a bad token is let through.
 DELIVERY_KEY = web.RequestKey("delivery_key", str)

@@ -6,6 +6,7 @@ from bdnews_dispatch.web import (
     assets,
     demo,
     digest_links,
+    operations,
     preferences,
     unsubscribing,
     wechat_callback,
@@ -30,11 +31,19 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/issues/{publication}/{total}/{place}", archive.article, _PUBLIC),
     Route("GET", "/issues/{publication}/{total}/{place}/qr.png", archive.qr, _PUBLIC),
     Route("GET", "/assets/{name}", assets.asset, _PUBLIC),
-    Route("GET", "/live", assets.live, _PUBLIC),
+    Route("GET", "/live", operations.live, _PUBLIC),
+    Route("GET", "/ready", operations.ready_word, _PUBLIC),
     # The WeChat platform.
     Route("GET", "/wechat/callback", wechat_callback.echo, Permission.PLATFORM),
     Route("POST", "/wechat/callback", wechat_callback.take_push, Permission.PLATFORM),
     # A demo on this machine.
     Route("GET", "/demo", demo.show, Permission.DEMO),
     Route("GET", "/demo/news", demo.news, Permission.DEMO),
+)
+
+#: Of the operations listener; see operations.py.
+OPERATIONS_ROUTES: tuple[Route, ...] = (
+    Route("GET", "/live", operations.live, _PUBLIC),
+    Route("GET", "/ready", operations.ready, Permission.OPERATIONS),
+    Route("GET", "/metrics", operations.read_metrics, Permission.OPERATIONS),
 )

@@ -87,6 +87,11 @@ class Limits:
             _limit({**_table(content, "others", file), "name": "others"}, file),
         )
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the providers that the file names."""
+        return frozenset(limit.name for limit in self._providers.values())
+
     def of(self, domain: str) -> Limit:
         """The limit for a recipient's domain, in lower case."""
         known = self._providers.get(domain)
