@@ -8,7 +8,7 @@ import pytest
 from tests.deploy.files import DEPLOY, INSIDE, manifests, of_kind, pod_of, read_yaml
 
 from bdnews_dispatch.service import DRAIN_SECONDS
-from bdnews_dispatch.web.routes import ROUTES
+from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES
 
 Manifest = Mapping[str, Any]
 
@@ -115,7 +115,9 @@ def test_a_deployment_is_asked_watched_spread_and_drained(deployment: Manifest) 
 
 
 def test_probes_ask_what_is_answered() -> None:
-    assert {"/live", "/ready", "/metrics"} <= {route.path for route in ROUTES}
+    """On the pages' port without /metrics; all three on the operations' own."""
+    assert {"/live", "/ready"} <= {route.path for route in ROUTES}
+    assert {"/live", "/ready", "/metrics"} == {route.path for route in OPERATIONS_ROUTES}
 
 
 def test_workers_are_as_many_as_the_queue_wants() -> None:
