@@ -68,7 +68,9 @@ def test_a_dispatch_as_a_whole_has_no_delivery_and_a_lines_own_field_wins(
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_somebody_elses_words_are_masked(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     set_up_logs("info", form)
-    words = '550 \n"a@b.example"\n<lin@readers.example>: unknown; 何静@读者.example oReaderHeJing000000000000001'
+    words = (
+        '550 \n"a@b.example"\n<lin@readers.example>: unknown; 何静@读者.example oReaderHeJing000000000000001'
+    )
 
     def fails() -> None:
         raise ValueError(words)
