@@ -33,7 +33,7 @@ OUTCOMES = ("accepted", "deferred", "refused", "uncertain", "gate_closed", "unav
 #: Recipients at a provider that config/providers.toml does not name.
 OTHERS = "others"
 
-#: Upper bounds in seconds: each about three times the one before, from what composing takes to the longest timeout.
+#: Upper bounds in seconds: 1, 2 and 5 of each power of ten where most of them lie, fewer up to the longest timeout.
 _SHORT = (0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.2, 1.0)
 _MIDDLE = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0)
 _LONG = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0)
@@ -44,10 +44,10 @@ _PAGES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 # event loop alone, which needs none, and cost a fifth; the library reads them like its own (ADR 0007).
 
 
-class _Tries(Collector):
+class _Numbers(Collector):
     """A counter. Attributes: number: by the values of its labels; only these appear, each from 0."""
 
-    def __init__(self, name: str, words: str, labels: Sequence[str]) -> None:
+    def __init__(self, name: str, words: str, labels: Sequence[str] = ()) -> None:
         self._name, self._words, self._labels = name, words, labels
         self.number: dict[tuple[str, ...], int] = {}
         REGISTRY.register(self)
@@ -89,7 +89,7 @@ class _Times(Collector):
 
 # Deliveries.
 
-_tried = _Tries(
+_tried = _Numbers(
     "bdnews_deliveries",
     "Tries to send a delivery, by channel, kind of outcome and recipient's provider.",
     ("channel", "outcome", "provider"),
@@ -134,7 +134,8 @@ _smtp = _Times(
 )
 _wechat = _Times("bdnews_wechat_seconds", "A card on its way to the platform, gate and answer.", _LONG)
 _commit = _Times("bdnews_commit_seconds", "A group of gates and results, written and on the disk.", _MIDDLE)
-_commit_rows = Counter("bdnews_commit_rows", "Gates and results in those groups.", registry=REGISTRY)
+_commit_rows = _Numbers("bdnews_commit_rows", "Gates and results in those groups.")
+_commit_rows.know()
 _recovered = Counter(
     "bdnews_leases_recovered",
     "Deliveries taken back from a worker that is gone, by whether they may have been delivered.",
@@ -187,7 +188,7 @@ wechat_seconds: Callable[[float], None] = _wechat.observe
 def commit_group(seconds: float, rows: int) -> None:
     """A group of gates and results was committed. Args: rows: how many."""
     _commit.observe(seconds)
-    _commit_rows.inc(rows)
+    _commit_rows.number[()] += rows
 
 
 def leases_recovered(claimed: int, in_flight: int) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+#: A collector that is away holds up the end of the process for so long at most.
+EXPORT_SECONDS = 3.0
 PIP_COMMAND = 'pip install "bdnews-dispatch[traces]"'
 
 _tracer: "Tracer | None" = None
@@ -63,7 +65,7 @@ async def exporting(endpoint: str, *, mail_ratio: float, role: str) -> AsyncIter
     )
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     url = endpoint if parts.path.strip("/") else f"{endpoint.rstrip('/')}/v1/traces"
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url)))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS)))
     _tracer, _mail_ratio = provider.get_tracer("bdnews_dispatch", own), mail_ratio
     try:
         yield
