@@ -148,6 +148,11 @@ def database_url(name: str) -> str:
     return url.set(database=database).render_as_string(hide_password=False)
 
 
+def execute(url: str, statement: str) -> None:
+    """Run statements by a connection of their own."""
+    _sql(make_url(url), statement)
+
+
 def _sql(url: URL, *statements: str) -> None:
     async def run() -> None:
         import asyncpg  # noqa: PLC0415

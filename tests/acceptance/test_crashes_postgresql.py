@@ -3,7 +3,6 @@
 Nothing is lost, nothing goes out twice, and what is in doubt is listed.
 """
 
-import asyncio
 import os
 import random
 import signal
@@ -13,11 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import pytest
-from sqlalchemy.engine import URL
 from tests.acceptance.test_crashes import LEASE_SECONDS, World, settled, started
-from tests.postgres import Server
+from tests.postgres import Server, execute
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Machine
@@ -47,15 +44,6 @@ def world(machine: "Machine", server: Server) -> Iterator[World]:
     yield world
     world.process.kill()
     world.process.wait()
-
-
-def execute(url: URL, statement: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(url.render_as_string(hide_password=False))
-        await connection.execute(statement)
-        await connection.close()
-
-    asyncio.run(run())
 
 
 class Workers:
@@ -121,7 +109,10 @@ def test_everything_dies_in_turn(machine: "Machine", server: Server, world: Worl
                 time.sleep(1)
                 server.start()
             case "empty":
-                execute(server.url, "TRUNCATE pgqueuer, pgqueuer_log, pgqueuer_statistics")
+                execute(
+                    server.url.render_as_string(hide_password=False),
+                    "TRUNCATE pgqueuer, pgqueuer_log, pgqueuer_statistics",
+                )
     print(f"sent when the faults were over: {world.number()} of {NUMBER}")  # noqa: T201
     assert world.number() < NUMBER, "the faults fell into the run"
     end(machine, world, dispatch, NUMBER, most_in_doubt=(20 + 5) * CONNECTIONS)

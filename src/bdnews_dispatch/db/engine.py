@@ -87,7 +87,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session that may decide from what it reads: one at a time, in all processes; commits at the end.
 
-        SQLite has one writer anyway; on PostgreSQL an advisory lock makes it so (ADR 0007). What writes much and locks
+        SQLite has one writer anyway; on PostgreSQL an advisory lock makes it so (ADR 0008). What writes much and locks
         its own rows takes `write_beside`.
         """
         async with self.write_beside() as session:

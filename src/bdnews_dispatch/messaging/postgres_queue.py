@@ -54,7 +54,7 @@ class PostgresQueue:
         self._queries = Queries(_Driver(self._connection))
         self._id = QueueManagerId(uuid.uuid4())
         self._doing: dict[Job, StoredJob] = {}
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,6 +80,7 @@ class PostgresQueue:
     async def get(self, kinds: Collection[JobKind] = tuple(JobKind)) -> Job:
         entrypoints = {QueueEntrypoint(kind.value): _UNLIMITED for kind in kinds}
         while True:
+            news = self._news  # what is told from here on, while the question is under way too
             found = await self._queries.dequeue(
                 1, entrypoints, self._id, None, timedelta(seconds=ABANDONED_SECONDS)
             )
@@ -88,8 +89,8 @@ class PostgresQueue:
                 self._doing[job] = found[0]
                 return job
             try:
-                async with asyncio.timeout(POLL_SECONDS * random.uniform(0.75, 1.25)), self._news:  # noqa: S311
-                    await self._news.wait()
+                async with asyncio.timeout(POLL_SECONDS * random.uniform(0.75, 1.25)):  # noqa: S311  # no secret
+                    await news.wait()
             except TimeoutError:
                 continue
 
@@ -107,12 +108,8 @@ class PostgresQueue:
 
     def look(self) -> None:
         """Something has changed in the queue: everybody who waits looks at once."""
-        task = asyncio.ensure_future(self._tell())
-        task.add_done_callback(lambda _: None)
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _tend(self) -> None:
         since_sweep = SWEEP_SECONDS
