@@ -323,6 +323,9 @@ async def running(
         clock = parts.clock
         if isinstance(clock, ServerClock):
             await stack.enter_async_context(clock.keeping_time())
+        others = set(roles) - {Role.WORKER}  # a worker says so itself
+        if parts.database.backend is Backend.POSTGRESQL and others:
+            await stack.enter_async_context(present(parts.database, clock, node_name(), others))
         if sandbox is not None:
             sandbox.set_callback(
                 f"{settings.base_url}/wechat/callback", SANDBOX_CALLBACK_TOKEN, SANDBOX_AES_KEY

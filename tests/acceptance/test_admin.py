@@ -39,5 +39,7 @@ def test_moving_to_postgresql_and_going_on_there(machine: "Machine") -> None:
     dispatch = machine.json("dispatch", "start", "--issue", "112")["id"]
     machine.run("dispatch", "wait", str(dispatch))
     assert machine.json("dispatch", "show", str(dispatch))["counts"]["sent"] == 31
+    machine.start("scheduler")
+    assert "在线：web 0、worker 0、scheduler 1" in machine.run("doctor").stdout
     said = machine.run("admin", "move-to-postgres", "--to", url, code=1).stderr
     assert "只能从 SQLite 迁往 PostgreSQL" in said

@@ -10,11 +10,13 @@ import click
 from sqlalchemy import text
 
 from bdnews_dispatch.cli.session import emit, json_option
+from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.db.migrate import current_revision, newest_revision
 from bdnews_dispatch.errors import BdnewsError, ChannelError
+from bdnews_dispatch.messaging.nodes import number_there
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.service import open_channels
+from bdnews_dispatch.service import Role, open_channels
 from bdnews_dispatch.settings import Settings, load_settings
 
 #: A dispatch of a million writes some 600 MB to the ledger.
@@ -91,16 +93,31 @@ async def _examine_parts(parts: Parts) -> AsyncIterator[Finding]:
 
 
 async def _database(parts: Parts) -> Finding:
-    async with parts.database.read() as session:
-        sound = (await session.execute(text("PRAGMA quick_check"))).scalar_one()
+    if parts.database.backend is Backend.POSTGRESQL:
+        where, sound = await _server(parts)
+    else:
+        where = str(parts.database.file)
+        async with parts.database.read() as session:
+            sound = (await session.execute(text("PRAGMA quick_check"))).scalar_one()
     if sound != "ok":
         return Finding("数据库", "fail", f"文件受损：{sound}", "请停止服务，从备份恢复。")
     revision = await current_revision(parts.database)
-    if revision != newest_revision():
+    if revision is None or revision < newest_revision():
         return Finding(
             "数据库", "fail", f"结构为 {revision}，应为 {newest_revision()}", "请升级程序后再启动一次。"
         )
-    return Finding("数据库", "ok", f"{parts.database.file}，结构 {revision}")
+    return Finding("数据库", "ok", f"{where}，结构 {revision}")
+
+
+async def _server(parts: Parts) -> tuple[str, str]:
+    """Which server, with who works on it; and whether it is one that this service can use."""
+    async with parts.database.read() as session:
+        version = (await session.execute(text("SHOW server_version"))).scalar_one()
+        sync = (await session.execute(text("SHOW synchronous_commit"))).scalar_one()
+        roles = [f"{role} {await number_there(session, parts.clock, role)}" for role in Role]
+    if sync == "off":
+        return "", "synchronous_commit 为 off：断电会丢失已记录的投递，请改为 on"
+    return f"PostgreSQL {version}（{parts.database.url.host}），在线：{'、'.join(roles)}", "ok"
 
 
 def _keys(settings: Settings) -> Finding:

@@ -357,8 +357,9 @@ class Budgets:
             self._wanted.clear()
             try:
                 await self._lease(loop.time())
-            except StorageError as error:
-                logger.warning("budgets.unavailable", extra={"error": str(error)})
+            except Exception as error:  # noqa: BLE001  # without grants nothing goes to who has a limit: it is tried again
+                log = logger.warning if isinstance(error, StorageError) else logger.exception
+                log("budgets.unavailable", extra={"error": str(error)})
                 await asyncio.sleep(LATEST_SECONDS)
             await asyncio.sleep(SOONEST_SECONDS)
             try:

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Between two looks at the rows when nothing wakes the worker: what another process wrote is found this late at most.
 LOOK_SECONDS = 0.5
+#: And this soon at least: a thousand events a second don't make a thousand looks.
+SOONEST_LOOK_SECONDS = 0.02
 #: Looks between two searches for leases that ended.
 LOOKS_A_RECOVERY = 4
 #: How many jobs of which kinds at once. Sending itself is as wide as the channels' connections: a hand at it keeps one
@@ -113,6 +115,7 @@ class Worker:
             except Exception:
                 logger.exception("worker.look_failed")
             looks += 1
+            await asyncio.sleep(SOONEST_LOOK_SECONDS)
             try:
                 await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
             except TimeoutError:

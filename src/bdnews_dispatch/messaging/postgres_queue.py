@@ -35,9 +35,9 @@ CHANNEL = "ch_pgqueuer"
 #: Between two looks where no notification comes: one that is lost is made up for by this.
 POLL_SECONDS = 1.0
 #: Between two signs of life for the jobs that this worker does.
-ALIVE_SECONDS = 5.0
+ALIVE_SECONDS = 3.0
 #: A job without one for this long is given to somebody else.
-ABANDONED_SECONDS = 20.0
+ABANDONED_SECONDS = 10.0
 #: Between two looks for old rows of pgqueuer's log, and how long they are kept.
 SWEEP_SECONDS = 600.0
 LOG_KEPT = timedelta(days=1)
