@@ -1,8 +1,8 @@
-"""Writes down every mail before it says 250: `python -m tests.acceptance.recording_relay PORT FILE [SECONDS]`.
+"""Writes down every mail before it says 250: `python -m tests.acceptance.recording_relay PORT FILE`.
 
 A line a mail: recipient, tab, Message-ID. It stands in for the world in tests that kill the service: what is in the
 file was delivered. Commands may come in groups (it offers PIPELINING). Each answer behind a dot waits a moment, as a
-relay's disk does, so that a kill finds mails at every step; SECONDS makes that moment longer.
+relay's disk does, so that a kill finds mails at every step; FILE.seconds says how long, and may change.
 """
 
 import asyncio
@@ -18,9 +18,12 @@ _RECIPIENT = re.compile(rb"RCPT TO:<([^>]*)>", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"^Message-ID: <([^>]*)>", re.IGNORECASE | re.MULTILINE)
 
 
-async def talk(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file: TextIO, seconds: float
-) -> None:
+def seconds(told: Path) -> float:
+    """What is to be waited."""
+    return float(told.read_text()) if told.exists() else DISK_SECONDS
+
+
+async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file: TextIO, told: Path) -> None:
     """One connection."""
     recipient = b""
     writer.write(b"220 relay ESMTP\r\n")
@@ -36,7 +39,7 @@ async def talk(
             elif verb == b"DATA":
                 writer.write(b"354 go\r\n")
                 message = await reader.readuntil(b"\r\n.\r\n")
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds(told))
                 found = _MESSAGE_ID.search(message)
                 file.write(f"{recipient.decode()}\t{found[1].decode() if found else ''}\n")
                 file.flush()
@@ -52,11 +55,11 @@ async def talk(
         writer.close()
 
 
-async def serve(port: int, path: Path, seconds: float) -> None:
+async def serve(port: int, path: Path) -> None:
     """Until the process ends."""
     with path.open("a", encoding="utf-8") as file:
         server = await asyncio.start_server(
-            lambda reader, writer: talk(reader, writer, file, seconds),
+            lambda reader, writer: talk(reader, writer, file, path.with_suffix(".seconds")),
             "127.0.0.1",
             port,
             limit=1 << 22,
@@ -67,5 +70,4 @@ async def serve(port: int, path: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    told = float(sys.argv[3]) if sys.argv[3:] else DISK_SECONDS
-    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2]), told))
+    asyncio.run(serve(int(sys.argv[1]), Path(sys.argv[2])))

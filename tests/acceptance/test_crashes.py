@@ -30,12 +30,11 @@ LEASE_SECONDS = 2
 class World:
     """What the relay has taken."""
 
-    def __init__(self, machine: "Machine", *, connections: int = CONNECTIONS, seconds: float = 0.001) -> None:
+    def __init__(self, machine: "Machine", *, connections: int = CONNECTIONS) -> None:
         self.file = machine.folder / "taken.tsv"
         self.file.touch()
         self.port = machine.smtp_port
         command = [sys.executable, "-m", "tests.acceptance.recording_relay", str(self.port), str(self.file)]
-        command.append(str(seconds))
         self.process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
         machine.environment |= {
             "BDNEWS_EMAIL__HOST": "127.0.0.1",
@@ -44,6 +43,12 @@ class World:
             "BDNEWS_DELIVERY__ALLOW": "everybody",
             "BDNEWS_DELIVERY__LEASE_SECONDS": str(LEASE_SECONDS),
         }
+
+    def answers_after(self, seconds: float) -> None:
+        """From now on the relay takes so long for each mail."""
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(str(seconds))
+        fresh.replace(self.file.with_suffix(".seconds"))
 
     def number(self) -> int:
         return self.file.read_bytes().count(b"\n")

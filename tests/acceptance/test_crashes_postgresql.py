@@ -40,7 +40,8 @@ def server(machine: "Machine") -> Iterator[Server]:
 @pytest.fixture
 def world(machine: "Machine", server: Server) -> Iterator[World]:
     assert server.url.port
-    world = World(machine, connections=CONNECTIONS, seconds=0.02)
+    world = World(machine, connections=CONNECTIONS)
+    world.answers_after(0.06)  # so that it is not over before the last fault
     yield world
     world.process.kill()
     world.process.wait()
@@ -115,5 +116,6 @@ def test_everything_dies_in_turn(machine: "Machine", server: Server, world: Worl
                 )
     print(f"sent when the faults were over: {world.number()} of {NUMBER}")  # noqa: T201
     assert world.number() < NUMBER, "the faults fell into the run"
+    world.answers_after(0.002)
     end(machine, world, dispatch, NUMBER, most_in_doubt=(20 + 5) * CONNECTIONS)
     assert all(worker.poll() is None for worker in workers.running), "who was not killed lives"
