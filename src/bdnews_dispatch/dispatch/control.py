@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sqlalchemy import func, text, update
+from sqlalchemy import ColumnElement, Select, func, text, update
+from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -71,9 +72,10 @@ async def cancel(session: AsyncSession, clock: Clock, dispatch_id: int, *, note:
     _move(dispatch, DispatchState.CANCELLED)
     dispatch.note, dispatch.finished_at = note, clock()
     session.add(dispatch)
+    claimable = col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state).in_(CLAIMABLE)
     await session.exec(
         update(Delivery)
-        .where(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state).in_(CLAIMABLE))
+        .where(*claimable, col(Delivery.id).in_(in_order(*claimable)))
         .values(state=DeliveryState.CANCELLED, reason="dispatch_cancelled", updated_at=clock())
     )
     return dispatch
@@ -88,6 +90,12 @@ async def anybody_sends(session: AsyncSession, clock: Clock) -> bool:
 def _move(dispatch: Dispatch, then: DispatchState) -> None:
     check_dispatch(dispatch.state, then)
     dispatch.state = then
+
+
+def in_order(*which: ColumnElement[bool]) -> Select[Any]:
+    """The ids of deliveries, locked in the order in which the ledger locks them: nobody waits for each other."""
+    locked = sa_select(col(Delivery.id)).where(*which).order_by(col(Delivery.id)).with_for_update().subquery()
+    return sa_select(locked.c.id)
 
 
 async def note(database: Database, dispatch_id: int, words: str) -> None:

@@ -14,7 +14,7 @@ from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.dispatch.control import find_dispatch
+from bdnews_dispatch.dispatch.control import find_dispatch, in_order
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.errors import NotFoundError, StateError
@@ -146,7 +146,7 @@ async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool
         changes["sent_at"] = now
     rows = await session.execute(
         update(Delivery)
-        .where(which, col(Delivery.state) == IN_DOUBT)
+        .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == IN_DOUBT)))
         .values(**changes)
         .returning(col(Delivery.id))
     )
