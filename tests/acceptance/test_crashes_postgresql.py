@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 3
 WORKERS = 3
-NUMBER = 20_000
+NUMBER = 14_000
 
 
 @pytest.fixture

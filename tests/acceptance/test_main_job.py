@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import time
 import urllib.error
 import urllib.parse
@@ -183,55 +182,3 @@ def test_a_bulletin_goes_out_of_cycle_once(machine: "Machine") -> None:
     for _, message in mails(machine):
         assert "系统升级通知" in str(message["Subject"])
         assert "注意" in text_of(message, "plain")
-
-
-def test_a_killed_worker_loses_nothing_and_sends_nothing_twice(machine: "Machine") -> None:
-    machine.environment["BDNEWS_DELIVERY__LEASE_SECONDS"] = "2"
-    csv = machine.folder / "readers.csv"
-    csv.write_bytes(readers(400))
-    machine.run("subscribers", "import", str(csv))
-    machine.run("issues", "ingest", str(SAMPLE), "--publish")
-    started = machine.json("dispatch", "start", "--issue", "112")
-    machine.start("sandbox", until="沙箱已启动")
-    kills = 0
-    for target in (40, 120, 220):
-        worker = machine.start("worker")
-        deadline = time.monotonic() + 60
-        while len(list((machine.folder / "var" / "sandbox" / "mail").glob("*.eml"))) < target:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        machine.stop(worker, signal.SIGKILL)
-        kills += 1
-    machine.start("worker")
-    deadline = time.monotonic() + 90
-    while True:
-        shown = machine.json("dispatch", "show", str(started["id"]))
-        if shown["counts"]["sent"] + shown["counts"]["uncertain"] == 400:
-            break
-        assert time.monotonic() < deadline, shown
-        time.sleep(0.3)
-    received = [address for address, _ in mails(machine)]
-    assert len(received) == len(set(received)), "nothing twice"
-    assert shown["counts"]["uncertain"] <= kills * 4, "at most one for each open connection"
-    assert 400 - len(received) <= shown["counts"]["uncertain"], "nothing lost that the ledger does not name"
-
-
-def test_sigterm_drains_and_leaves_nothing_in_doubt(machine: "Machine") -> None:
-    csv = machine.folder / "readers.csv"
-    csv.write_bytes(readers(300))
-    machine.run("subscribers", "import", str(csv))
-    machine.run("issues", "ingest", str(SAMPLE), "--publish")
-    started = machine.json("dispatch", "start", "--issue", "112")
-    machine.start("sandbox", until="沙箱已启动")
-    worker = machine.start("worker")
-    deadline = time.monotonic() + 60
-    while len(list((machine.folder / "var" / "sandbox" / "mail").glob("*.eml"))) < 50:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert machine.stop(worker) == 0
-    counts = machine.json("dispatch", "show", str(started["id"]))["counts"]
-    assert counts["claimed"] == counts["in_flight"] == counts["uncertain"] == 0
-    assert 0 < counts["planned"] < 300
-    assert machine.json("dispatch", "wait", str(started["id"]))["counts"]["sent"] == 300
-    received = [address for address, _ in mails(machine)]
-    assert len(received) == len(set(received)) == 300
