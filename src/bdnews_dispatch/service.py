@@ -256,9 +256,7 @@ async def open_operations(parts: Parts, readiness: Readiness) -> AsyncIterator[N
         yield
         return
     try:
-        listening = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
+        listening = _bound(host, port)
     except OSError as error:
         extra = {"setting": "operations.port", "host": host, "port": port, "error": error.strerror}
         logger.warning("operations.not_listening", extra=extra)
@@ -281,10 +279,14 @@ async def _answering(app: web.Application, listening: socket.socket) -> AsyncIte
         await runner.cleanup()
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Raises: BdnewsError: the address is taken, or is not one of this machine's."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return _bound(host, port)
     except OSError as error:
         raise BdnewsError(
             f"无法在 {host}:{port} 提供网页：{error.strerror}",

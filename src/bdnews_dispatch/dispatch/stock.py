@@ -121,6 +121,7 @@ class Stock:
             if self._aside and (stood := self._next_of_aside(now, urgency)) is not None:
                 return self._begin(stood, now)
             if urgency == math.inf:
+                self._relay.waiting = 0
                 return None
             parcel = self._next_in_turn(int(urgency))
             assert parcel.pace is not None  # noqa: S101  # `put` has set it
@@ -170,8 +171,10 @@ class Stock:
             out += [entry[2] for entry in heap if dispatch_id in (None, entry[2].claim.dispatch_id)]
             heap[:] = [entry for entry in heap if dispatch_id not in (None, entry[2].claim.dispatch_id)]
             heapq.heapify(heap)
+            pace.waiting = len(heap)
             if not heap:
                 del self._aside[pace]
+        self._relay.waiting = min(self._relay.waiting, sum(self._number.values()))
         return out
 
     def close(self) -> list[Parcel]:
@@ -229,6 +232,7 @@ class Stock:
             last = max(heap)  # the least urgent goes back, and of those the one that came last
             heap.remove(last)
             heapq.heapify(heap)
+            pace.waiting = len(heap)
             if not heap:
                 del self._aside[pace]
             self._put_back(last[2], pace.turn_after(now, wait or BACK_SECONDS))

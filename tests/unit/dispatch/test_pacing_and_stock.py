@@ -363,3 +363,22 @@ async def test_urgent_ones_are_not_sent_away_for_others() -> None:
     shelf.put(999, dispatch=2, urgency=0, domain="slow.cn")
     shelf.take(1)
     assert 999 not in [id_ for id_, _ in shelf.back]
+
+
+async def test_nobody_waits_any_more_where_nothing_is_left() -> None:
+    """A worker that asks for slots of a shared budget on behalf of nobody would take them from the others."""
+    shelf = Shelf(SLOW, relay=Limit("relay", messages_per_second=1))
+    shelf.put(*range(1, 60), domain="slow.cn")
+    assert shelf.take(9) == [1]
+    assert shelf.take(9) == []
+    relay = shelf.stock._relay
+    assert relay.waiting == 58
+    shelf.stock.withdraw()
+    assert relay.waiting == 0
+    shelf = Shelf(SLOW)
+    shelf.put(*range(1, 100), domain="slow.cn")
+    shelf.take(9)
+    [(pace, heap)] = shelf.stock._aside.items()
+    assert pace.waiting == len(heap) > 0
+    shelf.stock.withdraw()
+    assert pace.waiting == 0
