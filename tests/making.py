@@ -3,7 +3,7 @@
 import datetime as dt
 import io
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -27,6 +27,7 @@ from bdnews_dispatch.sandbox import KeptMail, Sandbox
 from bdnews_dispatch.service import at_sandbox, open_sandbox, open_worker
 from bdnews_dispatch.settings import Settings, load_settings
 from bdnews_dispatch.subscribers.importing import import_csv
+from bdnews_dispatch.subscribers.targeting import read_target
 
 START = dt.datetime(2026, 11, 23, 1, tzinfo=dt.UTC)
 DSJ = load_publications().named("dsj")
@@ -139,9 +140,11 @@ class Station:
                 publish_now=True,
             )
 
-    async def start(self, taken: Taken, **options: Any) -> int:
+    async def start(self, taken: Taken, *, at: dt.datetime | None = None, **names: Sequence[str]) -> int:
+        """Args: names: of lists and segments, as `read_target` has them."""
         async with self.parts.database.write() as session:
-            started = await start_issue(session, self.parts.clock, taken.issue, **options)
+            target = await read_target(session, **names)
+            started = await start_issue(session, self.parts.clock, taken.issue, target=target, at=at)
             assert started.dispatch.id is not None
             return started.dispatch.id
 

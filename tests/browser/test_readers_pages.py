@@ -8,7 +8,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from tests.integration.web.readers_site import Site
 
 from bdnews_dispatch.dispatch.models import Delivery
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +24,7 @@ async def context(browser: Browser, **options: Any) -> BrowserContext:
 
 async def sections(site: Site) -> list[str] | None:
     async with site.database.read() as session:
-        row = await people.current(session, 1, "dsj")
+        row = await agreements.current(session, 1, "dsj")
     return row.sections if row is not None else None
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from bdnews_dispatch.bulletins.writing import write_bulletin
-from bdnews_dispatch.cli.session import emit, json_option, publication_option, with_parts
+from bdnews_dispatch.cli.session import emit, json_option, publication_option, target_options, with_parts
 from bdnews_dispatch.dispatch.control import show as show_dispatch
 from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.parts import Parts
+from bdnews_dispatch.subscribers.targeting import read_target
 
 #: A moment that is over by more than this is a slip of the pen, and would go out at once.
 LATE = timedelta(minutes=5)
@@ -28,7 +29,7 @@ def bulletins() -> None:
 @click.option("--title", required=True, help="标题。")
 @click.option("--body", "file", required=True, type=click.Path(path_type=Path), help="正文，Markdown 文件。")
 @click.option("--sections", default="", help="与哪些栏目有关（键或名称，以逗号分隔）；不写则发给所有人。")
-@click.option("--list", "lists", multiple=True, metavar="NAME", help="只发给这个名单，可写多次。")
+@target_options
 @click.option("--at", metavar="TIME", help="何时发出，如 2026-12-01T09:00（按设置的时区）。")
 @click.option("--urgent", is_flag=True, help="紧急：先于其他发送。")
 @click.option("--ad", is_flag=True, help="商业内容：主题前加“广告”。")
@@ -38,13 +39,13 @@ def send(
     title: str,
     file: Path,
     sections: str,
-    lists: tuple[str, ...],
     at: str | None,
     publication: str | None,
     *,
     urgent: bool,
     ad: bool,
     as_json: bool,
+    **target: tuple[str, ...],
 ) -> None:
     """写好并发出一则快讯。同样的内容、对象与时间重复执行，只会发一次。"""
 
@@ -57,6 +58,7 @@ def send(
         except (OSError, UnicodeDecodeError) as error:
             raise BdnewsError(f"读不到正文文件 {file}", hint="正文应是 UTF-8 编码的文本文件。") from error
         async with parts.database.write() as session:
+            whom = await read_target(session, **target)
             bulletin = await write_bulletin(
                 session,
                 parts.clock,
@@ -65,10 +67,10 @@ def send(
                 body=body,
                 urgent=urgent,
                 ad=ad,
-                audience=f"{sorted(keys)}{sorted(lists)}{when.astimezone(UTC).isoformat() if when else ''}",
+                audience=f"{sorted(keys)}{whom.name}{when.astimezone(UTC).isoformat() if when else ''}",
             )
             started = await start_bulletin(
-                session, parts.clock, bulletin, sections=keys, lists=lists, at=when
+                session, parts.clock, bulletin, sections=keys, target=whom, at=when
             )
             assert started.dispatch.id is not None  # noqa: S101  # flushed
             return {

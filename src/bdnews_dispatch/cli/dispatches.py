@@ -9,7 +9,14 @@ import click
 from sqlmodel import col, select
 
 from bdnews_dispatch.cli.bulletins import moment
-from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
+from bdnews_dispatch.cli.session import (
+    emit,
+    json_option,
+    publication_option,
+    table,
+    target_options,
+    with_parts,
+)
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.settling import DECISIONS, resolve_all
@@ -17,6 +24,7 @@ from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import find_issue
 from bdnews_dispatch.parts import Parts
+from bdnews_dispatch.subscribers.targeting import read_target
 from bdnews_dispatch.tracking.reading import counts_of_dispatch
 
 id_argument = click.argument("dispatch_id", type=int, metavar="ID")
@@ -37,19 +45,20 @@ def dispatch() -> None:
 
 @dispatch.command()
 @click.option("--issue", "total_number", type=int, required=True, metavar="TOTAL_NUMBER", help="总期号。")
-@click.option("--list", "lists", multiple=True, metavar="NAME", help="只发给这个名单，可写多次。")
+@target_options
 @click.option("--at", metavar="TIME", help="何时开始，如 2026-12-01T09:00（按设置的时区）。")
 @publication_option
 @json_option
 def start(
-    total_number: int, lists: tuple[str, ...], at: str | None, publication: str | None, *, as_json: bool
+    total_number: int, at: str | None, publication: str | None, *, as_json: bool, **target: tuple[str, ...]
 ) -> None:
     """分发一期。再次执行只会发给还没有收到的人，不会重复。"""
 
     async def work(parts: Parts) -> dict[str, Any]:
         async with parts.database.write() as session:
             issue = await find_issue(session, parts.publications.named(publication).key, total_number)
-            started = await start_issue(session, parts.clock, issue, lists=lists, at=moment(parts, at))
+            whom = await read_target(session, **target)
+            started = await start_issue(session, parts.clock, issue, target=whom, at=moment(parts, at))
             assert started.dispatch.id is not None  # noqa: S101  # flushed
             return {"new": started.fresh, **await control.show(session, started.dispatch.id)}
 

@@ -19,6 +19,18 @@ publication_option = click.option(
 )
 
 
+def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Whom a dispatch is meant for; the names are those of `subscribers.targeting.read_target`."""
+    for name, into, words in (
+        ("--except-segment", "excluded_segments", "不发给符合这个细分的人，可写多次。"),
+        ("--except-list", "excluded_lists", "不发给这个名单上的人，可写多次。"),
+        ("--segment", "segments", "只发给符合这个细分的人，可写多次；与 --list 是“或”的关系。"),
+        ("--list", "lists", "只发给这个名单，可写多次。"),
+    ):
+        command = click.option(name, into, multiple=True, metavar="NAME", help=words)(command)
+    return command
+
+
 def settings_and_logs() -> Settings:
     """Read the settings and set up logs by them."""
     settings = load_settings()

@@ -12,6 +12,7 @@ from bdnews_dispatch.cli.bulletins import section_keys
 from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
 from bdnews_dispatch.errors import BdnewsError, ImportFileError
 from bdnews_dispatch.parts import Parts
+from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.exporting import export_csv
 from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
@@ -95,12 +96,14 @@ def add(
                 email=email,
                 name=name,
                 openid=openid,
-                sections=keys,
-                whole_issue=not keys,
-                channel=ChannelChoice(channel) if channel else None,
-                cadence=Cadence(cadence),
-                origin="admin",
-                evidence="bdnews subscribers add",
+                agreement=Agreement(
+                    whole_issue=not keys,
+                    sections=keys,
+                    channel=ChannelChoice(channel) if channel else ChannelChoice.EMAIL,
+                    cadence=Cadence(cadence),
+                ),
+                natural=channel is None,
+                proof=Proof("admin", "bdnews subscribers add"),
             )
             return {"id": added.subscriber_id, "status": added.status}
 

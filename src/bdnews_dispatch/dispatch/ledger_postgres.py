@@ -38,7 +38,8 @@ _WANTED = """EXISTS (
     SELECT 1 FROM dispatch JOIN subscription ON subscription.publication = dispatch.publication
     WHERE dispatch.id = delivery.dispatch_id {may_send}
     AND subscription.subscriber_id = delivery.subscriber_id
-    AND subscription.ended_at IS NULL AND subscription.channel IN ('both', delivery.channel)
+    AND subscription.ended_at IS NULL AND subscription.channel IN ('both', 'either', delivery.channel)
+    AND (subscription.paused_until IS NULL OR subscription.paused_until <= $1)
 )"""
 
 #: $1 moment, $2 worker; gates: $3 ids, $4 epochs.

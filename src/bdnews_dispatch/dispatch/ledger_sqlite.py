@@ -38,15 +38,16 @@ _WANTED = """EXISTS (
     WHERE dispatch.id = delivery.dispatch_id {may_send}
     AND subscription.subscriber_id = delivery.subscriber_id
     AND subscription.ended_at IS NULL AND subscription.channel <> {other}
+    AND (subscription.paused_until IS NULL OR subscription.paused_until <= {now})
 )"""
 _OTHER = {Channel.EMAIL: f"'{Channel.WECHAT}'", Channel.WECHAT: f"'{Channel.EMAIL}'"}
 
 #: By channel: claimed → in_flight.
 GATES = {
     channel: f"""
-UPDATE delivery SET state = 'in_flight', updated_at = ?
-WHERE id = ? AND epoch = ? AND worker = ? AND state = 'claimed'
-AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", other=other)}
+UPDATE delivery SET state = 'in_flight', updated_at = ?1
+WHERE id = ?2 AND epoch = ?3 AND worker = ?4 AND state = 'claimed'
+AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", other=other, now="?1")}
 """  # constants of this module
     for channel, other in _OTHER.items()
 }
@@ -78,7 +79,7 @@ _THE_OTHER = (
 _BACK = f"""CASE
     WHEN EXISTS (SELECT 1 FROM dispatch WHERE dispatch.id = delivery.dispatch_id AND state = 'cancelled')
         THEN 'cancelled'
-    WHEN NOT {_WANTED.format(may_send="", other=_THE_OTHER)} THEN 'cancelled'
+    WHEN NOT {_WANTED.format(may_send="", other=_THE_OTHER, now=":now")} THEN 'cancelled'
     ELSE 'planned' END"""
 
 GIVE_BACK = f"""

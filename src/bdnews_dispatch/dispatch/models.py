@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import JSON, Double, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
@@ -26,7 +27,9 @@ class Dispatch(SQLModel, table=True):
     Attributes:
         cause: what made it, as a unique key: the same cause makes one dispatch, however often it is told.
         issues: [{"id", "revision"}] in the order of publication.
-        lists: names of lists; empty means everybody.
+        lists: names of lists; with no segments either, empty means everybody.
+        segments, excluded_segments: {"name", "rule"} each, as the segment was when the dispatch began.
+        excluded_lists: names; who is on one of them gets nothing.
         sections: of a bulletin: whom it concerns; empty means everybody.
         planned_through: the last subscriber id that planning has dealt with.
         note: why it was paused, in words.
@@ -41,6 +44,9 @@ class Dispatch(SQLModel, table=True):
     bulletin_id: int | None = Field(default=None, foreign_key="bulletin.id")
     cadence: Cadence | None = Field(default=None, sa_type=enum_type(Cadence))
     lists: list[str] = Field(default_factory=list, sa_type=JSON)
+    segments: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    excluded_lists: list[str] = Field(default_factory=list, sa_type=JSON)
+    excluded_segments: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     sections: list[str] = Field(default_factory=list, sa_type=JSON)
     urgent: bool = False
     state: DispatchState = Field(

@@ -18,13 +18,13 @@ from bdnews_dispatch.db.statements import insert_many
 from bdnews_dispatch.digests.matching import Interest, Skip, match
 from bdnews_dispatch.dispatch.contents import Contents, links_of, load_contents
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind, DispatchLink
-from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of
+from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of, target_of
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links, random_keys
 from bdnews_dispatch.subscribers.audience import Person, slice_of
-from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.subscribers.models import Channel, ChannelChoice
 
 #: People in one transaction: big enough for speed (a row costs some 10 µs in bulk), small enough to hold the writer's
 #: lock for a fraction of a second.
@@ -63,7 +63,8 @@ class Planner:
                 dispatch.publication,
                 after_id=dispatch.planned_through,
                 limit=SLICE,
-                lists=dispatch.lists,
+                target=target_of(dispatch),
+                now=dispatch.created_at,
             )
             reached = await self._reached_before(
                 session, dispatch, [person.subscriber_id for person in people]
@@ -127,9 +128,10 @@ class Planner:
         if dispatch.kind is DispatchKind.PERIOD and person.cadence is not dispatch.cadence:
             return  # another run is theirs; a row for each would bury the ledger
         sections, person_reason = _sections_for(dispatch, contents, person)
-        keys = random_keys(now, len(person.channel.channels))
-        for channel, key in zip(person.channel.channels, keys, strict=True):
-            reason = person_reason or _unreachable(person, channel)
+        channels = _channels(person)
+        keys = random_keys(now, len(channels))
+        for channel, key in zip(channels, keys, strict=True):
+            reason = person_reason or _paused(person, now) or _unreachable(person, channel)
             if not reason and (person.subscriber_id, channel) in reached:
                 reason = "already_sent"
             yield _row(dispatch, person, channel, key, sections, reason, now)
@@ -146,6 +148,17 @@ def _sections_for(dispatch: Dispatch, contents: Contents, person: Person) -> tup
     interest = Interest(whole=person.whole_issue, sections=person.sections)
     found = match(interest, [edition.document for edition in contents.editions])
     return ([], found.reason) if isinstance(found, Skip) else (sorted(found), "")
+
+
+def _channels(person: Person) -> tuple[Channel, ...]:
+    """Who asked for one message gets it by WeChat where that reaches them, else by email."""
+    if person.channel is not ChannelChoice.EITHER:
+        return person.channel.channels
+    return (Channel.EMAIL,) if _unreachable(person, Channel.WECHAT) else (Channel.WECHAT,)
+
+
+def _paused(person: Person, now: datetime) -> str:
+    return "paused" if person.paused_until is not None and person.paused_until > now else ""
 
 
 def _unreachable(person: Person, channel: Channel) -> str:

@@ -16,10 +16,11 @@ from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
-from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.messaging.outbox import record
-from bdnews_dispatch.subscribers.models import Cadence, ListMembership, MailingList, Subscription
+from bdnews_dispatch.subscribers.models import Cadence, Subscriber, Subscription
+from bdnews_dispatch.subscribers.targeting import EVERYBODY, Target
 
 #: A delivery in one of these says that its reader has not been, and will not be, reached by it.
 UNREACHED = (DeliveryState.SKIPPED, DeliveryState.CANCELLED, DeliveryState.FAILED)
@@ -38,23 +39,21 @@ async def start_issue(
     clock: Clock,
     issue: Issue,
     *,
-    lists: Sequence[str] = (),
+    target: Target = EVERYBODY,
     at: datetime | None = None,
 ) -> Started:
     """Send an issue to those who read every issue.
 
     Raises:
         StateError: the issue is not published.
-        NotFoundError: there is no list of that name.
     """
     if issue.state is not IssueState.PUBLISHED:
         raise StateError(
             f"总第{issue.total_number}期尚未发布（{issue.state}）",
             hint=f"先用 bdnews issues publish {issue.total_number} 发布。",
         )
-    await check_lists(session, lists)
     earlier = await dispatches_of(session, issue)
-    cause = ":".join(["issue", str(issue.id), *sorted(lists)])
+    cause = ":".join(part for part in ("issue", str(issue.id), target.name) if part)
     same = [
         dispatch for dispatch in earlier if dispatch.cause == cause or dispatch.cause.startswith(f"{cause}#")
     ]
@@ -62,7 +61,7 @@ async def start_issue(
         if dispatch.state not in (DispatchState.FINISHED, DispatchState.CANCELLED):
             return Started(dispatch, fresh=False)
     if same:
-        if not await _somebody_unreached(session, issue.publication, earlier, lists):
+        if not await _somebody_unreached(session, issue.publication, earlier, target, clock()):
             return Started(same[-1], fresh=False)
         cause = f"{cause}#{len(same) + 1}"
     assert issue.id is not None  # noqa: S101  # read from the database
@@ -75,7 +74,7 @@ async def start_issue(
             publication=issue.publication,
             issues=[{"id": issue.id, "revision": issue.revision}],
             cadence=Cadence.ISSUE,
-            lists=sorted(lists),
+            **target.columns(),
             due_at=at or clock(),
             created_at=clock(),
         ),
@@ -127,18 +126,14 @@ async def start_bulletin(
     bulletin: Bulletin,
     *,
     sections: Sequence[str] = (),
-    lists: Sequence[str] = (),
+    target: Target = EVERYBODY,
     at: datetime | None = None,
 ) -> Started:
     """Send a bulletin to everybody whose sections it concerns, whatever their cadence.
 
     Args:
         sections: keys; empty means everybody.
-
-    Raises:
-        NotFoundError: there is no list of that name.
     """
-    await check_lists(session, lists)
     return await _begin(
         session,
         clock,
@@ -147,7 +142,7 @@ async def start_bulletin(
             kind=DispatchKind.BULLETIN,
             publication=bulletin.publication,
             bulletin_id=bulletin.id,
-            lists=sorted(lists),
+            **target.columns(),
             sections=sorted(sections),
             urgent=bulletin.urgent,
             due_at=at or clock(),
@@ -177,18 +172,13 @@ async def dispatches_of(session: AsyncSession, issue: Issue) -> list[Dispatch]:
     return [row for row in rows if any(entry["id"] == issue.id for entry in row.issues)]
 
 
-async def check_lists(session: AsyncSession, names: Sequence[str]) -> None:
-    """Raises: NotFoundError: a list is not there; a send to a list that is not there reaches nobody, silently."""
-    known = set((await session.exec(select(MailingList.name))).all())
-    for name in names:
-        if name not in known:
-            raise NotFoundError(
-                f"没有名为“{name}”的名单", hint=f"现有名单：{'、'.join(sorted(known)) or '（无）'}。"
-            )
+def target_of(dispatch: Dispatch) -> Target:
+    """Whom it is meant for."""
+    return Target(dispatch.lists, dispatch.segments, dispatch.excluded_lists, dispatch.excluded_segments)
 
 
 async def _somebody_unreached(
-    session: AsyncSession, publication: str, earlier: Sequence[Dispatch], lists: Sequence[str]
+    session: AsyncSession, publication: str, earlier: Sequence[Dispatch], target: Target, now: datetime
 ) -> bool:
     reached = exists().where(
         col(Delivery.subscriber_id) == col(Subscription.subscriber_id),
@@ -196,16 +186,10 @@ async def _somebody_unreached(
     )
     statement = (
         select(Subscription.id)
+        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+        .where(target.condition(now))
         .where(Subscription.publication == publication, col(Subscription.ended_at).is_(None))
         .where(Subscription.cadence == Cadence.ISSUE, ~reached)
         .limit(1)
     )
-    if lists:
-        statement = statement.where(
-            col(Subscription.subscriber_id).in_(
-                select(ListMembership.subscriber_id)
-                .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
-                .where(col(MailingList.name).in_(lists))
-            )
-        )
     return (await session.exec(statement)).first() is not None

@@ -1,12 +1,13 @@
 """Whom a dispatch may reach: people with a current subscription, slice by slice.
 
-In: a publication, lists, how far planning is. Out: frozen `Person`s. Callers: dispatch planning (`slice_of`), the
+In: a publication, a target, how far planning is. Out: frozen `Person`s. Callers: dispatch planning (`slice_of`), the
 ledger's stores (`people_by`, `people_from`: what is true of them when they are claimed), the demo's page (`people`).
 """
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,12 +21,11 @@ from bdnews_dispatch.subscribers.models import (
     Channel,
     ChannelChoice,
     Follower,
-    ListMembership,
-    MailingList,
     Subscriber,
     Subscription,
     Suppression,
 )
+from bdnews_dispatch.subscribers.targeting import EVERYBODY, Target
 
 
 class Person(NamedTuple):
@@ -35,6 +35,7 @@ class Person(NamedTuple):
         sections: empty where it is the whole issue.
         suppressed: the channels by which they must not be written to.
         following: false once the platform has said that they left; of an openid it has told nothing about, true.
+        paused_until: as planning finds it; where people come with their claims it is left out: the gate looks itself.
     """
 
     subscriber_id: int
@@ -49,17 +50,25 @@ class Person(NamedTuple):
     cadence: Cadence
     suppressed: frozenset[Channel]
     following: bool
+    paused_until: datetime | None = None
 
 
 async def slice_of(
-    session: AsyncSession, publication: str, *, after_id: int, limit: int, lists: Sequence[str] = ()
+    session: AsyncSession,
+    publication: str,
+    *,
+    after_id: int,
+    limit: int,
+    target: Target = EVERYBODY,
+    now: datetime | None = None,
 ) -> list[Person]:
-    """The next subscribers by id who have a current subscription.
+    """The next subscribers by id who have a current subscription, each once.
 
     Args:
         publication: its key.
         after_id: the last id that was dealt with; 0 at the start.
-        lists: names; only who is on one of them, each once. Empty: everybody.
+        target: whom it is meant for.
+        now: what the target's rules call now; the same for every slice. Needed where the target is not everybody.
     """
     statement = (
         _persons()
@@ -68,13 +77,8 @@ async def slice_of(
         .order_by(col(Subscriber.id))
         .limit(limit)
     )
-    if lists:  # asked for each person: a set of all members would be made anew for every slice
-        on_a_list = (
-            exists()
-            .where(col(ListMembership.subscriber_id) == col(Subscriber.id))
-            .where(col(MailingList.id) == col(ListMembership.list_id), col(MailingList.name).in_(lists))
-        )
-        statement = statement.where(on_a_list)
+    if now is not None:
+        statement = statement.where(target.condition(now))
     return [_person(row) for row in (await session.execute(statement)).all()]
 
 
@@ -169,6 +173,7 @@ def _persons() -> Any:
             col(Subscription.sections),
             col(Subscription.channel),
             col(Subscription.cadence),
+            col(Subscription.paused_until),
             _suppressed(Channel.EMAIL, col(Subscriber.email_key)).label("email_suppressed"),
             _suppressed(Channel.WECHAT, col(Subscriber.openid)).label("wechat_suppressed"),
             func.coalesce(col(Follower.following), True).label("following"),
@@ -201,4 +206,5 @@ def _person(row: Any) -> Person:
         cadence=row.cadence or Cadence.ISSUE,
         suppressed=frozenset(suppressed),
         following=bool(row.following),
+        paused_until=row.paused_until,
     )

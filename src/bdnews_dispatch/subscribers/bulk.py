@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.subscribers.agreements import CHANGED
 from bdnews_dispatch.subscribers.fields import (
     Address,
     FieldError,
@@ -22,7 +23,6 @@ from bdnews_dispatch.subscribers.fields import (
     natural_channel,
 )
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
-from bdnews_dispatch.subscribers.people import CHANGED
 
 #: A subscription that began so was the reader's own choice; a file does not overrule it.
 OWN_CHOICE = frozenset({"preferences", "undo", "wechat"})

@@ -6,30 +6,34 @@ in it; what a spreadsheet would take for a formula is made harmless, and an impo
 
 import csv
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from datetime import datetime
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.audience import Person, slice_of
 from bdnews_dispatch.subscribers.fields import known_sections
 from bdnews_dispatch.subscribers.table import COLUMNS, FORMULA_STARTS
+from bdnews_dispatch.subscribers.targeting import EVERYBODY, Target
 
 _SLICE = 1_000
 
 
 async def export_csv(
-    database: Database, publication: Publication, *, lists: Sequence[str] = ()
+    database: Database, publication: Publication, *, target: Target = EVERYBODY, now: datetime | None = None
 ) -> AsyncIterator[str]:
     """The header, then a line for each subscriber, with CRLF (RFC 4180).
 
     Args:
-        lists: names; only who is on one of them. Empty: everybody.
+        target, now: whom; as `slice_of` has them.
     """
     yield ",".join(COLUMNS) + "\r\n"
     after = 0
     while True:
         async with database.read() as session:
-            people = await slice_of(session, publication.key, after_id=after, limit=_SLICE, lists=lists)
+            people = await slice_of(
+                session, publication.key, after_id=after, limit=_SLICE, target=target, now=now
+            )
         for person in people:
             yield _line(publication, person)
         if len(people) < _SLICE:

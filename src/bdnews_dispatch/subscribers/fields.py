@@ -35,6 +35,9 @@ _CHANNELS = {
     "邮件与微信": ChannelChoice.BOTH,
     "两者": ChannelChoice.BOTH,
     "都要": ChannelChoice.BOTH,
+    "either": ChannelChoice.EITHER,
+    "邮件或微信": ChannelChoice.EITHER,
+    "微信优先": ChannelChoice.EITHER,
 }
 _CADENCES = {
     "issue": Cadence.ISSUE,
@@ -44,6 +47,9 @@ _CADENCES = {
     "每周": Cadence.WEEKLY,
     "monthly": Cadence.MONTHLY,
     "每月": Cadence.MONTHLY,
+    "bulletins": Cadence.BULLETINS,
+    "快讯": Cadence.BULLETINS,
+    "只收快讯": Cadence.BULLETINS,
 }
 
 
@@ -154,7 +160,7 @@ def read_channel(text: str) -> ChannelChoice:
         raise FieldError(
             "channel",
             "channel.unknown",
-            f"渠道“{_short(text)}”不认识；可填 email（邮件）、wechat（微信）、both（两者）",
+            f"渠道“{_short(text)}”不认识；可填 email（邮件）、wechat（微信）、both（各一份）、either（一份，微信优先）",
         )
     return found
 
@@ -166,7 +172,7 @@ def read_cadence(text: str) -> Cadence:
         raise FieldError(
             "cadence",
             "cadence.unknown",
-            f"频率“{_short(text)}”不认识；可填 issue（每期）、weekly（每周）、monthly（每月）",
+            f"频率“{_short(text)}”不认识；可填 issue（每期）、weekly（每周）、monthly（每月）、bulletins（只收快讯）",
         )
     return found
 

@@ -15,6 +15,7 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import ImportFileError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers import fields
+from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.bulk import Applied, Entry, apply_slice
 from bdnews_dispatch.subscribers.lists import find_or_make_list, join_list
 from bdnews_dispatch.subscribers.table import Record, read_table
@@ -106,7 +107,8 @@ async def import_csv(
                 kept = [
                     r.subscriber_id for r in results if r.subscriber_id is not None and r.status != "left_out"
                 ]
-                await join_list(session, clock, await find_or_make_list(session, clock, report.list), kept)
+                list_id = await find_or_make_list(session, clock, report.list)
+                await join_list(session, clock, list_id, kept, Proof(_ORIGIN, origin_name))
         for entry, result in zip(part, results, strict=True):
             _count(report, problems, entry, result)
     problems.sort(key=lambda problem: problem.row)

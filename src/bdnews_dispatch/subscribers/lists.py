@@ -6,13 +6,14 @@ In: names and ids, inside the caller's transaction. Out: rows. Callers: importin
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, func, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.models import ListMembership, MailingList
 
 _ROWS_AT_ONCE = 5_000
@@ -24,6 +25,8 @@ class ListSize:
 
     name: str
     members: int
+    public: bool = False
+    description: str = ""
 
 
 async def find_list(session: AsyncSession, name: str) -> MailingList:
@@ -45,10 +48,11 @@ async def find_or_make_list(session: AsyncSession, clock: Clock, name: str) -> i
 
 
 async def join_list(
-    session: AsyncSession, clock: Clock, list_id: int, subscriber_ids: Collection[int]
+    session: AsyncSession, clock: Clock, list_id: int, subscriber_ids: Collection[int], proof: Proof
 ) -> None:
-    """Put them on the list; who is on it stays."""
-    rows = [{"list_id": list_id, "subscriber_id": i, "joined_at": clock()} for i in subscriber_ids]
+    """Put them on the list; who is on it stays, as they came."""
+    now, told = clock(), proof.columns()
+    rows = [{"list_id": list_id, "subscriber_id": i, "joined_at": now, **told} for i in subscriber_ids]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         await session.execute(
             insert_new(session, ListMembership),
@@ -56,22 +60,65 @@ async def join_list(
         )
 
 
-async def leave_list(session: AsyncSession, list_id: int, subscriber_ids: Collection[int]) -> int:
-    """Take them off the list. Returns: how many were on it."""
+async def leave_list(
+    session: AsyncSession, clock: Clock, list_id: int, subscriber_ids: Collection[int], *, reason: str
+) -> int:
+    """Take them off the list; that they were on it stays known. Returns: how many were."""
     result = await session.execute(
-        delete(ListMembership)
+        update(ListMembership)
         .where(col(ListMembership.list_id) == list_id, col(ListMembership.subscriber_id).in_(subscriber_ids))
+        .where(col(ListMembership.left_at).is_(None))
+        .values(left_at=clock(), leave_reason=reason[:100])
         .returning(col(ListMembership.id))
     )
     return len(result.all())
 
 
+async def memberships(session: AsyncSession, subscriber_id: int) -> list[tuple[MailingList, ListMembership]]:
+    """The lists that the person was or is on, the first first."""
+    statement = (
+        select(MailingList, ListMembership)
+        .join(ListMembership, col(ListMembership.list_id) == col(MailingList.id))
+        .where(col(ListMembership.subscriber_id) == subscriber_id)
+        .order_by(col(ListMembership.joined_at), col(ListMembership.id))
+    )
+    return [(found, membership) for found, membership in (await session.execute(statement)).all()]
+
+
+async def public_lists(session: AsyncSession) -> list[MailingList]:
+    """Those that the pages offer, by name."""
+    statement = select(MailingList).where(col(MailingList.public)).order_by(col(MailingList.name))
+    return list((await session.execute(statement)).scalars())
+
+
+async def describe_list(
+    session: AsyncSession, name: str, *, description: str | None = None, public: bool | None = None
+) -> MailingList:
+    """Change what a list says of itself. Raises: NotFoundError: there is no list of that name."""
+    found = await find_list(session, name)
+    if description is not None:
+        found.description = " ".join(description.split())[:200]
+    if public is not None:
+        found.public = public
+    session.add(found)
+    await session.flush()
+    return found
+
+
 async def list_sizes(session: AsyncSession) -> list[ListSize]:
     """Every list by name, with how many are on it."""
     statement = (
-        select(col(MailingList.name), func.count(col(ListMembership.id)))
-        .outerjoin(ListMembership, col(ListMembership.list_id) == col(MailingList.id))
+        select(
+            col(MailingList.name),
+            func.count(col(ListMembership.id)),
+            col(MailingList.public),
+            col(MailingList.description),
+        )
+        .outerjoin(
+            ListMembership,
+            and_(col(ListMembership.list_id) == col(MailingList.id), col(ListMembership.left_at).is_(None)),
+        )
         .group_by(col(MailingList.id))
         .order_by(col(MailingList.name))
     )
-    return [ListSize(name, members) for name, members in (await session.execute(statement)).all()]
+    return [ListSize(*row) for row in (await session.execute(statement)).all()]

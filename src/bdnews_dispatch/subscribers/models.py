@@ -1,9 +1,10 @@
-"""Tables of subscribers: people, what they agreed to, the lists they are on, and who must not be written to."""
+"""Tables of subscribers: people, what they agreed to and asked for, their lists, and who must not be written to."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import JSON, Index, UniqueConstraint, text
+from sqlalchemy import JSON, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from bdnews_dispatch.db.types import UtcDateTime, enum_type
@@ -21,11 +22,16 @@ class ChannelChoice(StrEnum):
 
     EMAIL = "email"
     WECHAT = "wechat"
+    #: Two messages.
     BOTH = "both"
+    #: One message: by WeChat where it reaches them, else by email.
+    EITHER = "either"
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        return tuple(Channel) if self is ChannelChoice.BOTH else (Channel(self.value),)
+        """Those that it needs an address or openid for."""
+        both = self in {ChannelChoice.BOTH, ChannelChoice.EITHER}
+        return tuple(Channel) if both else (Channel(self.value),)
 
 
 class Cadence(StrEnum):
@@ -34,6 +40,8 @@ class Cadence(StrEnum):
     ISSUE = "issue"
     WEEKLY = "weekly"
     MONTHLY = "monthly"
+    #: No issues at all.
+    BULLETINS = "bulletins"
 
 
 class Subscriber(SQLModel, table=True):
@@ -49,6 +57,21 @@ class Subscriber(SQLModel, table=True):
     language: str = Field(default="zh", max_length=8)
     no_tracking: bool = False
     created_at: datetime = Field(sa_type=UtcDateTime)
+    #: By a person, as far as can be told; kept by tracking, for segments.
+    last_opened_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: They had everything about them erased: the row stands for anonymous counts alone.
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ConsentText(SQLModel, table=True):
+    """A sentence that people agreed to, kept for as long as anybody's agreement names it."""
+
+    __tablename__ = "consent_text"
+    #: The front of its SHA-256.
+    version: str = Field(max_length=16, primary_key=True)
+    language: str = Field(max_length=8)
+    text: str = Field(sa_type=Text)
+    first_used_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class Subscription(SQLModel, table=True):
@@ -73,33 +96,133 @@ class Subscription(SQLModel, table=True):
     sections: list[str] = Field(default_factory=list, sa_type=JSON)
     channel: ChannelChoice = Field(sa_type=enum_type(ChannelChoice))
     cadence: Cadence = Field(sa_type=enum_type(Cadence))
-    #: How it came about: `import`, `admin`, `preferences`, `undo`.
+    #: Nothing goes out before; they agree all the same.
+    paused_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: How it came about: `form`, `import`, `admin`, `preferences`, `wechat`, `undo`.
     origin: str = Field(max_length=40)
-    #: What shows it: file and row, token's purpose, …
+    #: What shows it: file and row, the mail whose link was used, …
     evidence: str = Field(default="", max_length=255)
+    #: Where it came from: a network, never a whole address.
+    network: str = Field(default="", max_length=50)
+    #: The text they saw; see `ConsentText`. Empty where there was none (an admin, a file).
+    consent: str = Field(default="", max_length=16)
     began_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     end_reason: str = Field(default="", max_length=100)
 
 
 class MailingList(SQLModel, table=True):
-    """A list that an admin keeps, by name."""
+    """A list, by name. A public one is offered on the pages; a private one is the admins' own."""
 
     __tablename__ = "mailing_list"
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(max_length=100, unique=True)
+    #: One sentence for readers.
+    description: str = Field(default="", max_length=200)
+    public: bool = False
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class ListMembership(SQLModel, table=True):
-    """Who is on which list."""
+    """Who is on which list, from when to when, and how that came about. Append-only, as subscriptions are."""
 
     __tablename__ = "list_membership"
-    __table_args__ = (UniqueConstraint("list_id", "subscriber_id"),)
+    __table_args__ = (
+        Index(
+            "uq_list_membership_current",
+            "list_id",
+            "subscriber_id",
+            unique=True,
+            sqlite_where=text("left_at IS NULL"),
+            postgresql_where=text("left_at IS NULL"),
+        ),
+    )
     id: int | None = Field(default=None, primary_key=True)
     list_id: int = Field(foreign_key="mailing_list.id")
     subscriber_id: int = Field(foreign_key="subscriber.id", index=True)
+    #: These as a subscription's.
+    origin: str = Field(default="", max_length=40)
+    evidence: str = Field(default="", max_length=255)
+    network: str = Field(default="", max_length=50)
+    consent: str = Field(default="", max_length=16)
     joined_at: datetime = Field(sa_type=UtcDateTime)
+    left_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    leave_reason: str = Field(default="", max_length=100)
+
+
+class SubscriberTag(SQLModel, table=True):
+    """A word that an admin has put on a person."""
+
+    __tablename__ = "subscriber_tag"
+    subscriber_id: int = Field(foreign_key="subscriber.id", primary_key=True)
+    tag: str = Field(max_length=40, primary_key=True, index=True)
+
+
+class SubscriberAttribute(SQLModel, table=True):
+    """A fact about a person that an admin or a file has given: unit, region, … Text by name."""
+
+    __tablename__ = "subscriber_attribute"
+    __table_args__ = (Index("ix_subscriber_attribute_name_value", "name", "value"),)
+    subscriber_id: int = Field(foreign_key="subscriber.id", primary_key=True)
+    name: str = Field(max_length=40, primary_key=True)
+    value: str = Field(max_length=200)
+
+
+class Segment(SQLModel, table=True):
+    """People by a rule: who fits it when a dispatch begins. See segments.py for the rule's form."""
+
+    __tablename__ = "segment"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(max_length=100, unique=True)
+    rule: dict[str, Any] = Field(sa_type=JSON)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class RequestKind(StrEnum):
+    """What somebody asks for by a page, and confirms by a mail."""
+
+    SUBSCRIBE = "subscribe"
+    CHANGE_ADDRESS = "change_address"
+    EXPORT = "export"
+    ERASE = "erase"
+
+
+class Request(SQLModel, table=True):
+    """Something asked for that waits for an answer to a fresh mail. Nothing follows from it before.
+
+    Attributes:
+        key: of the mail's links.
+        email, email_key: whose answer is awaited; of a change of address, the new one.
+        other_key: of a change of address: of the link in the mail to the old one.
+        wish: what the page held: of a subscription its sections, channel, cadence, name, language, lists.
+        network, consent: as a subscription's.
+        answered_at, other_answered_at: when the mail, and the mail to the old address, were answered.
+        done_at: when it was carried out.
+    """
+
+    __tablename__ = "request"
+    __table_args__ = (
+        Index("ix_request_email_key_requested_at", "email_key", "requested_at"),
+        Index("ix_request_network_requested_at", "network", "requested_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    key: str = Field(max_length=24, unique=True)
+    other_key: str | None = Field(default=None, max_length=24, unique=True)
+    kind: RequestKind = Field(sa_type=enum_type(RequestKind))
+    publication: str = Field(max_length=40)
+    subscriber_id: int | None = Field(default=None, foreign_key="subscriber.id", index=True)
+    email: str = Field(max_length=254)
+    email_key: str = Field(max_length=254)
+    language: str = Field(default="zh", max_length=8)
+    wish: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    network: str = Field(default="", max_length=50)
+    consent: str = Field(default="", max_length=16)
+    requested_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    other_answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    done_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Suppression(SQLModel, table=True):

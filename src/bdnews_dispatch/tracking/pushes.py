@@ -4,6 +4,7 @@ In: events `wechat.pushed`, recorded by the callback. Out: followers and their w
 are delivered or failed. Caller: the outbox, through pipeline.py. Every step may run twice and does no harm.
 """
 
+from dataclasses import replace
 from enum import StrEnum
 
 from sqlmodel import col, select
@@ -14,8 +15,9 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.messaging.models import Event
-from bdnews_dispatch.subscribers import followers, people
-from bdnews_dispatch.subscribers.models import Cadence, Channel, ChannelChoice, Suppression
+from bdnews_dispatch.subscribers import agreements, followers, people
+from bdnews_dispatch.subscribers.agreements import Agreement, Proof
+from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Suppression
 
 PUSHED_EVENT = "wechat.pushed"
 _ORIGIN = "wechat"
@@ -80,32 +82,28 @@ class WeChatPushes:
         if person is None or person.id is None:
             return
         for publication in self._publications.values():
-            current = await people.current(session, person.id, publication.key)
+            current = await agreements.current(session, person.id, publication.key)
             if current is None or current.channel is ChannelChoice.EMAIL:
                 continue
             if current.channel is ChannelChoice.WECHAT or person.email is None:
-                await people.unsubscribe(
+                await agreements.unsubscribe(
                     session, self._clock, person.id, publication.key, reason="", origin=_ORIGIN
                 )
                 continue
-            await people.change_interest(
+            await agreements.agree(
                 session,
                 self._clock,
                 person.id,
                 publication,
-                whole_issue=current.whole_issue,
-                sections=current.sections,
-                channel=ChannelChoice.EMAIL,
-                cadence=current.cadence,
-                origin=_ORIGIN,
-                evidence=Keyword.UNSUBSCRIBE.value,
+                replace(Agreement.of(current), channel=ChannelChoice.EMAIL),
+                Proof(_ORIGIN, Keyword.UNSUBSCRIBE.value),
             )
 
     async def _start(self, session: AsyncSession, openid: str) -> None:
         """订阅: who had left comes back as they were; who reads by email gets WeChat too; a new one gets it whole."""
         publication = self._publications.named(None)
         person = await people.find_by_openid(session, openid)
-        said = Keyword.SUBSCRIBE.value
+        proof = Proof(_ORIGIN, Keyword.SUBSCRIBE.value)
         if person is None or person.id is None:
             await people.add(
                 session,
@@ -114,34 +112,22 @@ class WeChatPushes:
                 email=None,
                 name="",
                 openid=openid,
-                sections=(),
-                whole_issue=True,
-                channel=ChannelChoice.WECHAT,
-                cadence=Cadence.ISSUE,
-                origin=_ORIGIN,
-                evidence=said,
+                agreement=Agreement(channel=ChannelChoice.WECHAT),
+                proof=proof,
             )
             return
-        current = await people.current(session, person.id, publication.key)
+        current = await agreements.current(session, person.id, publication.key)
         if current is None:
-            again = await people.resubscribe(
-                session, self._clock, person.id, publication.key, origin=_ORIGIN, evidence=said
+            again = await agreements.resubscribe(
+                session, self._clock, person.id, publication.key, proof=proof
             )
-            current = await people.current(session, person.id, publication.key) if again else None
+            current = await agreements.current(session, person.id, publication.key) if again else None
         way = ChannelChoice.BOTH if person.email is not None else ChannelChoice.WECHAT
         if current is not None and current.channel is not ChannelChoice.EMAIL:
             return
-        await people.change_interest(
-            session,
-            self._clock,
-            person.id,
-            publication,
-            whole_issue=current.whole_issue if current else True,
-            sections=current.sections if current else (),
-            channel=way,
-            cadence=current.cadence if current else Cadence.ISSUE,
-            origin=_ORIGIN,
-            evidence=said,
+        agreement = Agreement.of(current) if current else Agreement()
+        await agreements.agree(
+            session, self._clock, person.id, publication, replace(agreement, channel=way), proof
         )
 
     async def _finish(self, session: AsyncSession, openid: str, msg_id: str, status: str) -> None:

@@ -11,7 +11,8 @@ from multidict import MultiDictProxy
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements
+from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.fields import FieldError, natural_channel
 from bdnews_dispatch.subscribers.models import Cadence, Channel, ChannelChoice, Subscriber, Subscription
 from bdnews_dispatch.web.forms import read_form
@@ -36,8 +37,8 @@ async def show(request: web.Request) -> web.Response:
     """The form, filled with what is true now."""
     async with request.app[DATABASE].read() as session:
         reader = await reader_of(session, request.app[PUBLICATIONS], request[DELIVERY_KEY])
-        current = await people.current(session, reader.subscriber_id, reader.publication.key)
-        last = await people.last_ended(session, reader.subscriber_id, reader.publication.key)
+        current = await agreements.current(session, reader.subscriber_id, reader.publication.key)
+        last = await agreements.last_ended(session, reader.subscriber_id, reader.publication.key)
     choices = _choices_of(reader.person, current or last)
     note = next((name for name in ("saved", "same", "undone") if name in request.query), "")
     was = request.query.get("was", "")
@@ -101,17 +102,13 @@ def _page(
 
 
 async def _store(session: AsyncSession, clock: Clock, reader: Reader, choices: Choices) -> bool:
-    changed = await people.change_interest(
+    changed = await agreements.agree(
         session,
         clock,
         reader.subscriber_id,
         reader.publication,
-        whole_issue=choices.whole_issue,
-        sections=choices.sections,
-        channel=choices.channel,
-        cadence=choices.cadence,
-        origin=ORIGIN,
-        evidence=f"link:{reader.delivery.id}",
+        Agreement(choices.whole_issue, choices.sections, choices.channel, choices.cadence),
+        Proof(ORIGIN, f"link:{reader.delivery.id}"),
     )
     reader.person.no_tracking = choices.no_tracking
     session.add(reader.person)
@@ -120,20 +117,16 @@ async def _store(session: AsyncSession, clock: Clock, reader: Reader, choices: C
 
 async def _undo(session: AsyncSession, clock: Clock, reader: Reader, was: str) -> None:
     """As it was before the last save."""
-    current = await people.current(session, reader.subscriber_id, reader.publication.key)
-    before = await people.last_ended(session, reader.subscriber_id, reader.publication.key)
+    current = await agreements.current(session, reader.subscriber_id, reader.publication.key)
+    before = await agreements.last_ended(session, reader.subscriber_id, reader.publication.key)
     if current is not None and before is not None and _follows(current, before):
-        await people.change_interest(
+        await agreements.agree(
             session,
             clock,
             reader.subscriber_id,
             reader.publication,
-            whole_issue=before.whole_issue,
-            sections=before.sections,
-            channel=before.channel,
-            cadence=before.cadence,
-            origin="undo",
-            evidence=f"link:{reader.delivery.id}",
+            Agreement.of(before),
+            Proof("undo", f"link:{reader.delivery.id}"),
         )
     if was in {"0", "1"}:
         reader.person.no_tracking = was == "1"
@@ -145,7 +138,7 @@ def _follows(current: Subscription | None, before: Subscription | None) -> bool:
     return (
         current is not None
         and before is not None
-        and before.end_reason == people.CHANGED
+        and before.end_reason == agreements.CHANGED
         and before.ended_at == current.began_at
         and current.origin == ORIGIN
     )

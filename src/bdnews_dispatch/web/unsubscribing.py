@@ -6,7 +6,8 @@ scanners follow every link; a repeat is no error; undo stands on the page that s
 
 from aiohttp import web
 
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements
+from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.tracking.models import HitKind
 from bdnews_dispatch.tracking.recording import record_hit
 from bdnews_dispatch.web.forms import read_form
@@ -23,7 +24,7 @@ async def show(request: web.Request) -> web.Response:
     """What it is about, and one button."""
     async with request.app[DATABASE].read() as session:
         reader = await reader_of(session, request.app[PUBLICATIONS], request[DELIVERY_KEY])
-        current = await people.current(session, reader.subscriber_id, reader.publication.key)
+        current = await agreements.current(session, reader.subscriber_id, reader.publication.key)
     return _page(request, reader, "ask" if current is not None else "gone")
 
 
@@ -36,16 +37,20 @@ async def act(request: web.Request) -> web.Response:
         reader = await reader_of(session, app[PUBLICATIONS], request[DELIVERY_KEY])
         publication = reader.publication.key
         if "undo" in form and not is_one_click:
-            await people.resubscribe(
-                session, app[CLOCK], reader.subscriber_id, publication, evidence=f"link:{reader.delivery.id}"
+            await agreements.resubscribe(
+                session,
+                app[CLOCK],
+                reader.subscriber_id,
+                publication,
+                proof=Proof("undo", f"link:{reader.delivery.id}"),
             )
             step = "back"
         elif form.get("reason") in REASONS and not is_one_click:
-            await people.give_reason(session, reader.subscriber_id, publication, str(form["reason"]))
+            await agreements.give_reason(session, reader.subscriber_id, publication, str(form["reason"]))
             step = "thanks"
         else:
             origin = "one_click" if is_one_click else "page"
-            left = await people.unsubscribe(
+            left = await agreements.unsubscribe(
                 session, app[CLOCK], reader.subscriber_id, publication, reason="", origin=origin
             )
             if left:

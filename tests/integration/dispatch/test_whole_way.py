@@ -19,8 +19,8 @@ from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.issues.publishing import withdraw
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.sandbox import MailFault
+from bdnews_dispatch.subscribers.agreements import unsubscribe
 from bdnews_dispatch.subscribers.models import Suppression
-from bdnews_dispatch.subscribers.people import unsubscribe
 
 
 @pytest.fixture

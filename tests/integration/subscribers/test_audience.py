@@ -3,11 +3,12 @@
 from tests.making import DSJ, HandClock, readers
 
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.subscribers import followers, people
+from bdnews_dispatch.subscribers import agreements, followers
 from bdnews_dispatch.subscribers.audience import people as persons
 from bdnews_dispatch.subscribers.audience import slice_of
 from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Channel, Suppression
+from bdnews_dispatch.subscribers.targeting import Target
 
 
 async def fill(database: Database, clock: HandClock, csv: bytes, list_name: str | None = None) -> None:
@@ -18,7 +19,7 @@ async def test_slices_hold_everybody_once_in_order(database: Database, clock: Ha
     await fill(database, clock, readers(25))
     seen: list[int] = []
     async with database.read() as session:
-        while part := await slice_of(session, "dsj", after_id=seen[-1] if seen else 0, limit=7, lists=[]):
+        while part := await slice_of(session, "dsj", after_id=seen[-1] if seen else 0, limit=7):
             seen += [person.subscriber_id for person in part]
     assert seen == sorted(set(seen))
     assert len(seen) == 25
@@ -29,8 +30,10 @@ async def test_lists_give_everybody_once(database: Database, clock: HandClock) -
     await fill(database, clock, readers(4, start=3), "乙")
     await fill(database, clock, readers(2, start=50))
     async with database.read() as session:
-        both = await slice_of(session, "dsj", after_id=0, limit=100, lists=["甲", "乙"])
-        none = await slice_of(session, "dsj", after_id=0, limit=100, lists=["丙"])
+        both = await slice_of(
+            session, "dsj", after_id=0, limit=100, target=Target(lists=["甲", "乙"]), now=clock()
+        )
+        none = await slice_of(session, "dsj", after_id=0, limit=100, target=Target(lists=["丙"]), now=clock())
     assert [person.name for person in both] == [f"读者{n}" for n in range(1, 7)]
     assert none == []
 
@@ -38,7 +41,7 @@ async def test_lists_give_everybody_once(database: Database, clock: HandClock) -
 async def test_who_left_is_not_in_it_but_can_still_be_looked_up(database: Database, clock: HandClock) -> None:
     await fill(database, clock, readers(2))
     async with database.write() as session:
-        await people.unsubscribe(session, clock, 1, "dsj", reason="", origin="page")
+        await agreements.unsubscribe(session, clock, 1, "dsj", reason="", origin="page")
     async with database.read() as session:
         assert [p.subscriber_id for p in await slice_of(session, "dsj", after_id=0, limit=9)] == [2]
         found = await persons(session, [1, 2, 99], publication="dsj")

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlmodel import col, select
-from tests.making import DSJ, HandClock
+from tests.making import DSJ, START, HandClock
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import ImportFileError
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements, people
+from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.audience import Person, slice_of
 from bdnews_dispatch.subscribers.exporting import export_csv
 from bdnews_dispatch.subscribers.importing import ImportReport, import_csv
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscription
+from bdnews_dispatch.subscribers.targeting import Target
 
 HEADER = "email,name,openid,sections,channel,cadence\n"
 
@@ -28,7 +30,14 @@ async def run(
 
 async def everybody(database: Database, lists: tuple[str, ...] = ()) -> dict[str, Person]:
     async with database.read() as session:
-        found = await slice_of(session, "dsj", after_id=0, limit=10_000, lists=lists)
+        found = await slice_of(
+            session,
+            "dsj",
+            after_id=0,
+            limit=10_000,
+            target=Target(lists=lists),
+            now=START,
+        )
     return {person.email or person.openid or "": person for person in found}
 
 
@@ -150,7 +159,7 @@ async def test_who_has_left_stays_away(database: Database, clock: HandClock) -> 
         person = await people.find_by_email(session, "a@x.example")
         assert person is not None
         assert person.id is not None
-        await people.unsubscribe(session, clock, person.id, "dsj", reason="", origin="one_click")
+        await agreements.unsubscribe(session, clock, person.id, "dsj", reason="", origin="one_click")
     report = await run(database, clock, text, list_name="再来一次")
     assert (report.unchanged, report.left_out, codes(report)) == (1, 1, [(2, "unsubscribed")])
     assert set(await everybody(database)) == {"b@x.example"}
@@ -164,17 +173,13 @@ async def test_a_readers_own_choice_is_not_overruled(database: Database, clock: 
         person = await people.find_by_email(session, "a@x.example")
         assert person is not None
         assert person.id is not None
-        await people.change_interest(
+        await agreements.agree(
             session,
             clock,
             person.id,
             DSJ,
-            whole_issue=False,
-            sections=["frontier"],
-            channel=ChannelChoice.EMAIL,
-            cadence=Cadence.WEEKLY,
-            origin="preferences",
-            evidence="link",
+            Agreement(whole_issue=False, sections=["frontier"], cadence=Cadence.WEEKLY),
+            Proof("preferences", "link"),
         )
     report = await run(database, clock, text)
     assert (report.unchanged, codes(report)) == (1, [(2, "own_choice")])

@@ -9,7 +9,8 @@ from tests.making import DSJ, HandClock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.messaging.models import Event
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements, people
+from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.fields import FieldError
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscription
 
@@ -19,15 +20,23 @@ async def add(database: Database, clock: HandClock, **changes: Any) -> people.Ad
         "email": "Zhou.Mingde@Readers.Example",
         "name": "周明德",
         "openid": None,
-        "sections": ["local", "policy"],
-        "whole_issue": False,
-        "channel": None,
-        "cadence": Cadence.ISSUE,
-        "origin": "admin",
-        "evidence": "test",
     }
+    agreed = {
+        name: changes.pop(name, default)
+        for name, default in {"sections": ["local", "policy"], "cadence": Cadence.ISSUE}.items()
+    }
+    channel = changes.pop("channel", None)
+    agreement = Agreement(False, channel=channel or ChannelChoice.EMAIL, **agreed)
     async with database.write() as session:
-        return await people.add(session, clock, DSJ, **values | changes)
+        return await people.add(
+            session,
+            clock,
+            DSJ,
+            agreement=agreement,
+            natural=channel is None,
+            proof=Proof("admin", "test"),
+            **values | changes,
+        )
 
 
 async def rows(database: Database) -> list[Subscription]:
@@ -62,7 +71,7 @@ async def test_leaving_twice_is_no_error_and_tells_once(database: Database, cloc
     who = (await add(database, clock)).subscriber_id
     for expected in (True, False):
         async with database.write() as session:
-            left = await people.unsubscribe(session, clock, who, "dsj", reason="太频繁", origin="page")
+            left = await agreements.unsubscribe(session, clock, who, "dsj", reason="太频繁", origin="page")
         assert left is expected
     async with database.read() as session:
         told = (await session.exec(select(Event).where(Event.name == "subscriber.unsubscribed"))).all()
@@ -74,10 +83,10 @@ async def test_leaving_twice_is_no_error_and_tells_once(database: Database, cloc
 async def test_undo_copies_what_was(database: Database, clock: HandClock) -> None:
     who = (await add(database, clock, cadence=Cadence.WEEKLY)).subscriber_id
     async with database.write() as session:
-        await people.unsubscribe(session, clock, who, "dsj", reason="", origin="page")
+        await agreements.unsubscribe(session, clock, who, "dsj", reason="", origin="page")
         clock.move(minutes=1)
-        assert await people.resubscribe(session, clock, who, "dsj")
-        assert not await people.resubscribe(session, clock, who, "dsj")
+        assert await agreements.resubscribe(session, clock, who, "dsj", proof=Proof("undo"))
+        assert not await agreements.resubscribe(session, clock, who, "dsj", proof=Proof("undo"))
     first, second = await rows(database)
     assert first.ended_at is not None
     assert (second.sections, second.cadence, second.origin) == (["policy", "local"], Cadence.WEEKLY, "undo")
@@ -87,8 +96,8 @@ async def test_leaving_again_after_undo_is_told_again(database: Database, clock:
     who = (await add(database, clock)).subscriber_id
     async with database.write() as session:
         for _ in range(2):
-            await people.unsubscribe(session, clock, who, "dsj", reason="", origin="page")
-            await people.resubscribe(session, clock, who, "dsj")
+            await agreements.unsubscribe(session, clock, who, "dsj", reason="", origin="page")
+            await agreements.resubscribe(session, clock, who, "dsj", proof=Proof("undo"))
     async with database.read() as session:
         names = (await session.exec(select(Event.name).order_by(col(Event.id)))).all()
     assert list(names) == ["subscriber.unsubscribed", "subscriber.resubscribed"] * 2

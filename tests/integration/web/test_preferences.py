@@ -7,13 +7,13 @@ from sqlmodel import col, select
 from tests.integration.web.readers_site import Site, words
 
 from bdnews_dispatch.dispatch.models import Delivery
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements, people
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
 
 
 async def now(site: Site, subscriber_id: int = 1) -> Subscription:
     async with site.database.read() as session:
-        row = await people.current(session, subscriber_id, "dsj")
+        row = await agreements.current(session, subscriber_id, "dsj")
         assert row is not None
         return row
 

@@ -10,13 +10,13 @@ from tests.making import HandClock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.links import Purpose, Signer, SigningKey
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements
 from bdnews_dispatch.tracking.models import HitKind
 
 
 async def subscribed(site: Site, subscriber_id: int = 1) -> bool:
     async with site.database.read() as session:
-        return await people.current(session, subscriber_id, "dsj") is not None
+        return await agreements.current(session, subscriber_id, "dsj") is not None
 
 
 def one_click_bodies() -> list[object]:
@@ -81,7 +81,7 @@ async def test_the_page_says_what_it_is_about_asks_once_and_can_be_undone(
     assert "已恢复订阅" in back
     assert await subscribed(site)
     async with site.database.read() as session:
-        row = await people.current(session, 1, "dsj")
+        row = await agreements.current(session, 1, "dsj")
     assert row is not None
     assert row.sections == ["policy", "local"]
 
@@ -91,7 +91,7 @@ async def test_why_they_left_is_kept(site: Site, sent: list[Delivery]) -> None:
     await site.post(url, data={"confirm": "1"})
     assert "谢谢" in await (await site.post(url, data={"reason": "too_often"})).text()
     async with site.database.read() as session:
-        row = await people.last_ended(session, 1, "dsj")
+        row = await agreements.last_ended(session, 1, "dsj")
     assert row is not None
     assert row.end_reason == "page:too_often"
 

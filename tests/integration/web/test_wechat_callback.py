@@ -16,7 +16,7 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.messaging.models import Event
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import agreements, people
 from bdnews_dispatch.subscribers.models import ChannelChoice, Follower, Subscription, Suppression
 from bdnews_dispatch.web import keys
 
@@ -88,7 +88,7 @@ async def interest(site: Site) -> Subscription | None:
         person = await people.find_by_openid(session, JING)
         assert person is not None
         assert person.id is not None
-        return await people.current(session, person.id, "dsj")
+        return await agreements.current(session, person.id, "dsj")
 
 
 async def test_echo(wechat: Site) -> None:

@@ -5,6 +5,7 @@ from alembic import context
 import bdnews_dispatch.bulletins.models
 import bdnews_dispatch.dispatch.models
 import bdnews_dispatch.issues.models
+import bdnews_dispatch.letters.models
 import bdnews_dispatch.messaging.models
 import bdnews_dispatch.scheduling.models
 import bdnews_dispatch.subscribers.models

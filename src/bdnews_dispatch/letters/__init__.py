@@ -1,0 +1,1 @@
+"""Letters: mails to one person about their own affairs; confirm, change, copy, erase."""
