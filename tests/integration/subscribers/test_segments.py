@@ -12,6 +12,7 @@ from tests.making import DSJ, HandClock, readers
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.subscribers import lists, segments
+from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.audience import slice_of
 from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Subscriber, SubscriberAttribute, SubscriberTag
@@ -184,7 +185,7 @@ async def test_who_left_a_list_is_known_and_not_reached(five: Database, clock: H
     async with five.write() as session:
         assert [size.members for size in await lists.list_sizes(session)] == [1]
         clock.move(hours=1)
-        await lists.join_list(session, clock, found.id, [6], lists.Proof("admin", "again"))
+        await lists.join_list(session, clock, found.id, [6], Proof("admin", "again"))
         rows = [membership for _, membership in await lists.memberships(session, 6)]
     assert [(row.leave_reason, row.left_at is None) for row in rows] == [
         ("page:too_often", False),
