@@ -36,6 +36,7 @@ class Purpose(StrEnum):
     PREFERENCES = "p"
     UNSUBSCRIBE = "u"
     BOUNCE = "b"
+    CONFIRM = "s"
 
 
 #: Where a purpose's MAC stands. Only ever added to: a place that moves makes every link in every mail invalid.
@@ -46,6 +47,7 @@ _PLACES = {
     Purpose.PREFERENCES: 3,
     Purpose.UNSUBSCRIBE: 4,
     Purpose.BOUNCE: 5,
+    Purpose.CONFIRM: 7,
 }
 
 
@@ -184,6 +186,14 @@ class Links:
 
     def unsubscribe(self, key: str) -> str:
         return self._signed(Purpose.UNSUBSCRIBE, key)
+
+    def confirm(self, key: str) -> str:
+        """Where a request is answered."""
+        return self._signed(Purpose.CONFIRM, key)
+
+    def subscribe(self, publication: str) -> str:
+        """The page on which anybody may subscribe."""
+        return f"{self.base_url}/subscribe/{publication}"
 
     def issue(self, publication: str, total_number: int) -> str:
         """The public page of an issue."""

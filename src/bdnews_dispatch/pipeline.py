@@ -3,6 +3,7 @@
     issue.published ──→ a dispatch of it is started ──→ dispatch.created ──→ the worker plans it, sends it
     issue.withdrawn ──→ its dispatches that have not ended are cancelled
     wechat.pushed ────→ followers, their window, their wishes
+    request.made ─────→ letters that ask whether it is meant; the letterbox sends them
 
 A handler writes through the session it is given; its work and the row that says "done" commit together, so a handler
 that dies half-way runs again and does no harm. Planning, sending and finishing are found by the reconciler from the
@@ -19,8 +20,10 @@ from bdnews_dispatch.dispatch.starting import dispatches_of, start_issue
 from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, DispatchState
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.issues.publications import Publications
+from bdnews_dispatch.letters.writing import write_letters
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import Handler
+from bdnews_dispatch.subscribers.requests import MADE_EVENT
 from bdnews_dispatch.tracking.pushes import WeChatPushes
 
 
@@ -42,7 +45,11 @@ def handlers(clock: Clock, publications: Publications) -> Mapping[str, Sequence[
             if dispatch.id is not None and DispatchState.CANCELLED in DISPATCH_TRANSITIONS[dispatch.state]:
                 await cancel(session, clock, dispatch.id, note="本期已撤回")
 
+    async def write_request_letters(session: AsyncSession, event: Event) -> None:
+        await write_letters(session, clock, event.payload["request_id"])
+
     return {
+        MADE_EVENT: (write_request_letters,),
         "issue.published": (start_dispatch,),
         "issue.withdrawn": (cancel_dispatches,),
         "wechat.pushed": (WeChatPushes(clock, publications).on_pushed,),

@@ -37,6 +37,7 @@ from bdnews_dispatch.dispatch.sending import Channels, Sender
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.folder import WatchedFolder
+from bdnews_dispatch.letters.sending import Letterbox
 from bdnews_dispatch.messaging.nodes import leading, present
 from bdnews_dispatch.messaging.notifications import EVENTS, Notifications
 from bdnews_dispatch.messaging.outbox import Outbox
@@ -57,7 +58,7 @@ from bdnews_dispatch.sandbox import (
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.scheduler import scheduler
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.settings import EmailSettings, Settings
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.web.app import make_operations_app, make_web_app
 
@@ -134,14 +135,7 @@ def with_sandbox_account(settings: Settings) -> Settings:
 async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
     """The ways out, real and sandbox."""
     settings = parts.settings
-    sandbox_email = settings.email.model_copy(
-        update={
-            "host": settings.sandbox.smtp_host,
-            "port": settings.sandbox.smtp_port,
-            "security": "none",
-            "username": "",
-        }
-    )
+    sandbox_email = _sandbox_relay(settings)
     rules = ReplyRules.load()
     async with (
         aiohttp.ClientSession(
@@ -160,6 +154,42 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             limits=Limits.load(),
             sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, clock=parts.clock),
         )
+
+
+def _sandbox_relay(settings: Settings) -> EmailSettings:
+    """The sandbox's mail server in the relay's place."""
+    sandbox = settings.sandbox
+    changed = {"host": sandbox.smtp_host, "port": sandbox.smtp_port, "security": "none", "username": ""}
+    return settings.email.model_copy(update=changed)
+
+
+@asynccontextmanager
+async def sending_letters(parts: Parts) -> AsyncIterator[None]:
+    """The letterbox at work, while the context lasts. Its one connection to the relay is its own."""
+    settings, rules = parts.settings, ReplyRules.load()
+    alone = {"connections": 1}
+    async with (
+        EmailChannel(settings.email.model_copy(update=alone), rules) as email,
+        EmailChannel(_sandbox_relay(settings).model_copy(update=alone), rules) as to_sandbox,
+        asyncio.TaskGroup() as group,
+    ):
+        letterbox = Letterbox(
+            settings=settings,
+            database=parts.database,
+            clock=parts.clock,
+            publications=parts.publications,
+            links=parts.links,
+            relay_for=lambda address: email if parts.reach.allows(address) else to_sandbox,
+            dkim=dkim_signer(settings),
+        )
+        task = group.create_task(letterbox.run(), name="letters")
+        try:
+            yield
+        finally:
+            letterbox.stop()
+            done, _ = await asyncio.wait({task}, timeout=DRAIN_SECONDS)
+            if not done:
+                task.cancel()  # its letters are sent again when their lease ends
 
 
 def dkim_signer(settings: Settings) -> DkimSigner | None:
@@ -338,6 +368,7 @@ async def running(
         wake: Callable[[], None] = lambda: None  # noqa: E731  # replaced below where there is a worker
         if Role.WORKER in roles:
             worker = await stack.enter_async_context(open_worker(parts))
+            await stack.enter_async_context(sending_letters(parts))
             await stack.enter_async_context(_working(worker))
             readiness.worker = worker
             wake = worker.wake

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
 
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.shipped import shipped
@@ -49,6 +49,7 @@ class WebSettings(_Group):
     host: str
     port: int = Port
     base_url: str
+    proxies: tuple[IPvAnyNetwork, ...]
 
 
 class PublicationsSettings(_Group):
@@ -81,6 +82,7 @@ class EmailSettings(_Group):
     password: SecretStr
     from_name: str
     from_address: str
+    letter_address: str
     bounce_domain: str
     unsubscribe_mailbox: str
     dkim_domain: str
@@ -148,6 +150,12 @@ class Settings(_Group):
     def base_url(self) -> str:
         """What readers see, without a slash at the end."""
         return (self.web.base_url or f"http://{self.web.host}:{self.web.port}").rstrip("/")
+
+    @property
+    def letter_address(self) -> str:
+        """Who letters come from: another sender than the digests', whose reputation is not theirs."""
+        email = self.email
+        return email.letter_address or f"notice@{email.from_address.rpartition('@')[2]}"
 
     @property
     def bounce_domain(self) -> str:

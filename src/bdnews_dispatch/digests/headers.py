@@ -52,7 +52,7 @@ def head(subject: str, headers: Headers) -> str:
     lines = [
         f"From: {mailbox(clean(headers.from_name), headers.from_address)}",
         f"To: {slot['recipient_address']}",
-        f"Subject: {_subject(subject)}",
+        f"Subject: {subject_field(subject)}",
         f"Date: {format_datetime(beijing(headers.date))}",
         f"Message-ID: <{slot['message_id']}>",
     ]
@@ -78,7 +78,8 @@ def head(subject: str, headers: Headers) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _subject(subject: str) -> str:
+def subject_field(subject: str) -> str:
+    """The value of the field, as RFC 2047 words unless short and plain; folded."""
     if subject.isascii() and len(subject) < 66 and "=?" not in subject:
         return subject
     return Header(subject, "utf-8", maxlinelen=76, header_name="Subject").encode(linesep="\r\n")

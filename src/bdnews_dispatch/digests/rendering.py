@@ -63,11 +63,11 @@ def render_digest(
     language = language or digest.language
     context = _context(digest, language, track=track, reason=reason)
     kind = "bulletin" if digest.bulletin else "digest"
-    html_templates, text_templates = _environments(shipped("templates") / "email")
+    html_templates, text_templates = environments(shipped("templates") / "email")
     subject = text_templates.get_template(f"{kind}/subject.txt").render(context)
     if digest.bulletin:
         urls = {link.url: context["hrefs"][link.number] for link in digest.links}
-        source = _plain(digest.bulletin.body)
+        source = plain_data(digest.bulletin.body)
         context |= {"body_html": body_html(source, urls), "body_text": body_text(source, urls)}
     html = html_templates.get_template(f"{kind}/body.html").render(context)
     text = text_templates.get_template(f"{kind}/body.txt").render(context)
@@ -76,8 +76,8 @@ def render_digest(
             raise ValueError(f"a mail of {len(made)} characters is none that anybody reads")
     return Variant(
         subject=" ".join(subject.split()),
-        html=fold_html(_finished_html(html)),
-        text=fold_text(_finished_text(text)),
+        html=fold_html(finished_html(html)),
+        text=fold_text(finished_text(text)),
         headers=headers,
         dkim=dkim,
     )
@@ -86,7 +86,7 @@ def render_digest(
 def _context(digest: Digest, language: str, *, track: bool, reason: str) -> dict[str, Any]:
     labels = labels_for(language)
     colon = "：" if labels["language_tag"].startswith("zh") else ": "
-    data = _plain(asdict(digest))
+    data = plain_data(asdict(digest))
     facts = digest.publication
     for issue in data["issues"]:
         for section in issue["sections"]:
@@ -103,15 +103,15 @@ def _context(digest: Digest, language: str, *, track: bool, reason: str) -> dict
         "slot": dict(SENTINELS),
         "track": track,
         "qr": digest.article_count <= _MOST_QR_CODES,
-        "reason": _plain(reason) or default_reason,
+        "reason": plain_data(reason) or default_reason,
         "issue_count": labels["issue_count"].format(count=len(digest.issues)),
         "facts": [
-            _plain(text if name == "publisher" else f"{labels[name]}{colon}{text}")
+            plain_data(text if name == "publisher" else f"{labels[name]}{colon}{text}")
             for name in ("publisher", "address", "telephone", "email")
             if (text := getattr(facts, name))
         ],
         "hrefs": {
-            link.number: f"{SENTINELS['click_url']}/{link.number}" if track else _plain(link.url)
+            link.number: f"{SENTINELS['click_url']}/{link.number}" if track else plain_data(link.url)
             for link in digest.links
         },
         "heavy": _HEAVY,
@@ -119,15 +119,15 @@ def _context(digest: Digest, language: str, *, track: bool, reason: str) -> dict
     }
 
 
-def _plain(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """The same, made of dict, list, str, int and None alone, without a character that data may not bring."""
     match value:
         case str():
             return _UNWANTED.sub("", _SEPARATORS.sub("\n", value))
         case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain_data(item) for key, item in value.items()}
         case tuple() | list():
-            return [_plain(item) for item in value]
+            return [plain_data(item) for item in value]
         case datetime():
             return value.isoformat()
         case _:
@@ -135,7 +135,8 @@ def _plain(value: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _environments(folder: Path) -> tuple[ImmutableSandboxedEnvironment, ImmutableSandboxedEnvironment]:
+def environments(folder: Path) -> tuple[ImmutableSandboxedEnvironment, ImmutableSandboxedEnvironment]:
+    """For HTML, escaping everything, and for text."""
     html = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -153,11 +154,13 @@ def _inliner() -> css_inline.CSSInliner:
     )
 
 
-def _finished_html(html: str) -> str:
+def finished_html(html: str) -> str:
+    """With its styles written into the elements."""
     inlined = _inliner().inline(html)
     return inlined.replace(' data-css-inline="keep"', "")
 
 
-def _finished_text(text: str) -> str:
+def finished_text(text: str) -> str:
+    """Without the empty lines that a template leaves."""
     lines = [line.rstrip() for line in text.splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"

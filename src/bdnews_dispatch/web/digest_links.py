@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from bdnews_dispatch.digests.digest import Digest, DigestIssue
 from bdnews_dispatch.digests.markdown_body import body_html
 from bdnews_dispatch.dispatch.contents import digest_of, load_contents
-from bdnews_dispatch.dispatch.models import Delivery, DispatchLink
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchLink
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.tracking.models import HitKind
@@ -63,15 +63,19 @@ async def web_copy(request: web.Request) -> web.Response:
     links = request.app[LINKS]
     async with request.app[DATABASE].read() as session:
         reader = await reader_of(session, request.app[PUBLICATIONS], request[DELIVERY_KEY])
-        contents = await load_contents(session, reader.dispatch, links)
+        delivery = reader.delivery
+        dispatch = await session.get(Dispatch, delivery.dispatch_id) if delivery is not None else None
+        if delivery is None or dispatch is None:
+            raise NotFoundError("没有这次投递的记录")
+        contents = await load_contents(session, dispatch, links)
         ids = [edition.issue_id for edition in contents.editions]
         shown = select(Issue.id).where(col(Issue.id).in_(ids), Issue.state == IssueState.PUBLISHED)
         published = set((await session.exec(shown)).all())
     if ids and not published:
         raise GoneError("本期已撤回")
-    await request.app[HITS].note(request, reader.delivery.key, HitKind.PAGE_VIEW)
-    digest = digest_of(reader.publication, contents, reader.delivery.sections, language_of(request))
-    addresses = _addresses(reader, digest, links.click(reader.delivery.key))
+    await request.app[HITS].note(request, reader.key, HitKind.PAGE_VIEW)
+    digest = digest_of(reader.publication, contents, delivery.sections, language_of(request))
+    addresses = _addresses(reader, digest, links.click(reader.key))
     bulletin = digest.bulletin
     by_url = {link.url: addresses[link.number] for link in digest.links}
     return request.app[PAGES].response(
@@ -82,8 +86,8 @@ async def web_copy(request: web.Request) -> web.Response:
         issues=[issue for issue in digest.issues if _issue_id(digest, issue) in published],
         addresses=addresses,
         bulletin_html=body_html(bulletin.body, by_url) if bulletin else "",
-        preferences=links.preferences(reader.delivery.key),
-        unsubscribe=links.unsubscribe(reader.delivery.key),
+        preferences=links.preferences(reader.key),
+        unsubscribe=links.unsubscribe(reader.key),
     )
 
 

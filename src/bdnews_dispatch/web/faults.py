@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, TokenError
+from bdnews_dispatch.subscribers.requests import TooManyError
 from bdnews_dispatch.web.keys import PAGES
+from bdnews_dispatch.web.reader import ErasedError
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +50,18 @@ _FAULTS = {
         N_("您可以阅读其他各期；更正后的内容会重新发布。"),
     ),
     413: Fault(N_("提交的内容过长"), N_("没有更改任何内容。"), N_("请缩短后再提交。")),
+    429: Fault(
+        N_("提交得太频繁了"),
+        N_("没有更改任何内容。"),
+        N_("请一小时后再试；着急的话，请直接联系编辑部。"),
+    ),
     500: Fault(
         N_("服务出了问题，没有完成您的请求"),
         N_("您此前保存的设置都还在。"),
         N_("请过几分钟再试；如果仍不行，请直接回复您收到的邮件告诉我们。"),
     ),
 }
+_ERASED = Fault(N_("您的数据已删除"), N_("没有留下任何可以更改的内容。"), N_("如果又想收到，请重新订阅。"))
 _BAD_LINK = Fault(
     N_("这个链接打不开"),
     N_("没有更改任何内容。"),
@@ -74,6 +82,10 @@ async def show_faults(request: web.Request, handler: Handler) -> web.StreamRespo
         return _page(request, 404, _BAD_LINK)
     except GoneError:
         return _page(request, 410, _FAULTS[410])
+    except ErasedError:
+        return _page(request, 410, _ERASED)
+    except TooManyError:
+        return _page(request, 429, _FAULTS[429])
     except NotFoundError:
         return _page(request, 404, _FAULTS[404])
     except BdnewsError as error:

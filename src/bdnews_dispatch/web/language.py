@@ -41,3 +41,9 @@ def language_of(request: web.Request) -> str:
     """
     named = request.query.get("lang", "").lower()
     return named if named in LANGUAGES else "zh"
+
+
+def suffix_of(request: web.Request) -> str:
+    """What an address of ours gets so that the next page is in the same language."""
+    language = language_of(request)
+    return "" if language == "zh" else f"?lang={language}"

@@ -1,36 +1,27 @@
-"""A reader's own choices: sections or the whole issue, how often, by which way, counted or not; and undo.
+"""A reader's own choices: what to read, how often, by which way and in which language, a pause, lists, being counted.
 
-In: the link in a mail. Out: a page; a new subscription row. GET changes nothing; every save can be taken back.
+In: the link in a mail. Out: a page; new rows. GET changes nothing; every save can be taken back.
 """
 
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
-from multidict import MultiDictProxy
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.clock import beijing
 from bdnews_dispatch.subscribers import agreements
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
-from bdnews_dispatch.subscribers.fields import FieldError, natural_channel
-from bdnews_dispatch.subscribers.models import Cadence, Channel, ChannelChoice, Subscriber, Subscription
+from bdnews_dispatch.subscribers.fields import FieldError
+from bdnews_dispatch.subscribers.models import Cadence, MailingList, Subscription
+from bdnews_dispatch.web import choices as choosing
+from bdnews_dispatch.web.choices import ORIGIN, Choices, Person
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, DELIVERY_KEY, LINKS, PAGES, PUBLICATIONS
+from bdnews_dispatch.web.language import suffix_of
 from bdnews_dispatch.web.reader import Reader, reader_of
 
-ORIGIN = "preferences"
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the form holds."""
-
-    whole_issue: bool
-    sections: tuple[str, ...]
-    channel: ChannelChoice
-    cadence: Cadence
-    no_tracking: bool
+#: What the page can say after something was done; see preferences.html.
+_NOTES = ("saved", "same", "undone", "asked", "often")
 
 
 async def show(request: web.Request) -> web.Response:
@@ -39,12 +30,19 @@ async def show(request: web.Request) -> web.Response:
         reader = await reader_of(session, request.app[PUBLICATIONS], request[DELIVERY_KEY])
         current = await agreements.current(session, reader.subscriber_id, reader.publication.key)
         last = await agreements.last_ended(session, reader.subscriber_id, reader.publication.key)
-    choices = _choices_of(reader.person, current or last)
-    note = next((name for name in ("saved", "same", "undone") if name in request.query), "")
+        offered, on_lists = await choosing.offered_lists(session, reader)
+    choices = choosing.choices_of(reader, current or last, on_lists, request.app[CLOCK]())
+    note = next((name for name in _NOTES if name in request.query), "")
     was = request.query.get("was", "")
-    can_undo = note == "saved" and (was in {"0", "1"} or _follows(current, last))
+    can_undo = note == "saved" and (Person.from_text(was) is not None or _follows(current, last))
     return _page(
-        request, reader, choices, subscribed=current is not None, note=note, was=was if can_undo else "-"
+        request,
+        reader,
+        choices,
+        offered,
+        subscribed=current is not None,
+        note=note,
+        was=was if can_undo else None,
     )
 
 
@@ -52,70 +50,67 @@ async def save(request: web.Request) -> web.Response:
     """Save, or take the last save back; then the page again, by GET."""
     form = await read_form(request)
     app = request.app
-    problem = ""
+    problem: FieldError | None = None
     async with app[DATABASE].write() as session:
         reader = await reader_of(session, app[PUBLICATIONS], request[DELIVERY_KEY])
+        offered, on_lists = await choosing.offered_lists(session, reader)
+        was = Person(reader.person.no_tracking, reader.person.language, on_lists)
         if "undo" in form:
             await _undo(session, app[CLOCK], reader, str(form.get("was", "")))
-            outcome = "undone=1"
+            outcome = {"undone": "1"}
         else:
-            choices = _choices_in(form, reader.person)
-            was = reader.person.no_tracking
+            current = await agreements.current(session, reader.subscriber_id, reader.publication.key)
+            choices = choosing.choices_of(reader, current, on_lists, app[CLOCK]())
             try:
-                changed = await _store(session, app[CLOCK], reader, choices)
+                ids = frozenset(found.id for found in offered if found.id is not None)
+                choices = choosing.choices_in(form, reader.person, ids, app[CLOCK]())
+                changed = await choosing.store(session, app[CLOCK], reader, choices, origin=ORIGIN)
             except FieldError as error:
-                problem = error.code
-            outcome = "same=1"
-            if not problem:
-                if was != choices.no_tracking:
-                    outcome = f"saved=1&was={int(was)}"
-                elif changed:
-                    outcome = "saved=1"
-    if problem:
-        return _page(request, reader, choices, subscribed=True, note="nothing", was="-", status=422)
-    language = f"&lang={request.query['lang']}" if request.query.get("lang") in {"zh", "en"} else ""
-    raise web.HTTPSeeOther(f"{request.path}?{outcome}{language}")
+                problem, changed = error, False
+            outcome = {"same": "1"}
+            if changed:
+                outcome = {"saved": "1"}
+            if problem is None and was != choices.person:
+                outcome = {"saved": "1", "was": was.as_text()}
+    if problem is not None:
+        note = "nothing" if problem.code.startswith("sections") else problem.code
+        return _page(request, reader, choices, offered, subscribed=True, note=note, was=None, status=422)
+    if suffix_of(request):
+        outcome["lang"] = "en"
+    raise web.HTTPSeeOther(request.rel_url.with_query(outcome))
 
 
 def _page(
     request: web.Request,
     reader: Reader,
     choices: Choices,
+    offered: list[MailingList],
     *,
     subscribed: bool,
     note: str,
-    was: str,
+    was: str | None,
     status: int = 200,
 ) -> web.Response:
+    today = beijing(request.app[CLOCK]()).date()
     data: dict[str, Any] = {
         "publication": reader.publication,
         "address": reader.shown_address,
         "choices": choices,
-        "ways": [way.value for way in _ways(reader.person)],
+        "ways": [way.value for way in choosing.ways_of(reader.person)],
         "cadences": [cadence.value for cadence in Cadence],
+        "lists": offered,
+        "first_day": (today + timedelta(days=1)).isoformat(),
+        "last_day": (today + choosing.LONGEST_PAUSE).isoformat(),
         "subscribed": subscribed,
         "note": note,
         "was": was,
-        "unsubscribe": request.app[LINKS].unsubscribe(reader.delivery.key),
+        "unsubscribe": request.app[LINKS].unsubscribe(reader.key),
+        "token_path": request.app[LINKS].preferences(reader.key).removeprefix(request.app[LINKS].base_url),
     }
     return request.app[PAGES].response(request, "preferences.html", status=status, **data)
 
 
-async def _store(session: AsyncSession, clock: Clock, reader: Reader, choices: Choices) -> bool:
-    changed = await agreements.agree(
-        session,
-        clock,
-        reader.subscriber_id,
-        reader.publication,
-        Agreement(choices.whole_issue, choices.sections, choices.channel, choices.cadence),
-        Proof(ORIGIN, f"link:{reader.delivery.id}"),
-    )
-    reader.person.no_tracking = choices.no_tracking
-    session.add(reader.person)
-    return changed
-
-
-async def _undo(session: AsyncSession, clock: Clock, reader: Reader, was: str) -> None:
+async def _undo(session: Any, clock: Any, reader: Reader, was: str) -> None:
     """As it was before the last save."""
     current = await agreements.current(session, reader.subscriber_id, reader.publication.key)
     before = await agreements.last_ended(session, reader.subscriber_id, reader.publication.key)
@@ -126,11 +121,10 @@ async def _undo(session: AsyncSession, clock: Clock, reader: Reader, was: str) -
             reader.subscriber_id,
             reader.publication,
             Agreement.of(before),
-            Proof("undo", f"link:{reader.delivery.id}"),
+            Proof("undo", reader.evidence),
         )
-    if was in {"0", "1"}:
-        reader.person.no_tracking = was == "1"
-        session.add(reader.person)
+    if (person := Person.from_text(was)) is not None:
+        await choosing.store_person(session, clock, reader, person, origin="undo")
 
 
 def _follows(current: Subscription | None, before: Subscription | None) -> bool:
@@ -142,35 +136,3 @@ def _follows(current: Subscription | None, before: Subscription | None) -> bool:
         and before.ended_at == current.began_at
         and current.origin == ORIGIN
     )
-
-
-def _choices_of(person: Subscriber, row: Subscription | None) -> Choices:
-    return Choices(
-        whole_issue=row.whole_issue if row else True,
-        sections=tuple(row.sections) if row else (),
-        channel=row.channel if row else _natural(person),
-        cadence=row.cadence if row else Cadence.ISSUE,
-        no_tracking=person.no_tracking,
-    )
-
-
-def _choices_in(form: MultiDictProxy[str], person: Subscriber) -> Choices:
-    """What was chosen; a value that the form does not offer counts as not chosen."""
-    channel, cadence = str(form.get("channel", "")), str(form.get("cadence", ""))
-    return Choices(
-        whole_issue="whole_issue" in form,
-        sections=tuple(str(key)[:40] for key in form.getall("section", [])),
-        channel=next((way for way in _ways(person) if way == channel), _natural(person)),
-        cadence=Cadence(cadence) if cadence in set(Cadence) else Cadence.ISSUE,
-        no_tracking="no_tracking" in form,
-    )
-
-
-def _ways(person: Subscriber) -> list[ChannelChoice]:
-    """Those by which this reader can be reached."""
-    there = {Channel.EMAIL: person.email is not None, Channel.WECHAT: person.openid is not None}
-    return [way for way in ChannelChoice if all(there[channel] for channel in way.channels)]
-
-
-def _natural(person: Subscriber) -> ChannelChoice:
-    return natural_channel(has_email=person.email is not None, has_openid=person.openid is not None)

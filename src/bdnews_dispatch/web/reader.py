@@ -1,6 +1,6 @@
-"""Who came by a signed link: the delivery that the token names, its dispatch, its reader.
+"""Who came by a signed link: the reader whom the token's key leads to, by a delivery or by a request.
 
-In: a delivery's key. Out: `Reader`. Callers: preferences, unsubscribing, web copy, WeChat replies.
+In: a key. Out: `Reader`. Callers: preferences, asking, unsubscribing, web copy, WeChat replies.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,32 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
-from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.publications import Publication, Publications
+from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.fields import masked
-from bdnews_dispatch.subscribers.models import Channel, Subscriber
+from bdnews_dispatch.subscribers.models import Channel, Request, Subscriber
+
+
+class ErasedError(BdnewsError):
+    """The reader had everything erased; only that can be said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What a link in a mail leads to."""
+    """What a link in a mail leads to.
 
-    delivery: Delivery
-    dispatch: Dispatch
+    Attributes:
+        key: of its links.
+        evidence: which mail's link it was, for what is agreed by it.
+        delivery: None where the link stood in a letter.
+    """
+
+    key: str
+    evidence: str
     person: Subscriber
     publication: Publication
+    delivery: Delivery | None = None
 
     @property
     def subscriber_id(self) -> int:
@@ -35,19 +47,49 @@ class Reader:
         return masked(self.person.email) if self.person.email else ""
 
 
-async def reader_of(session: AsyncSession, publications: Publications, delivery_key: str) -> Reader:
-    """Raises: NotFoundError: there is no such delivery (any more)."""
+async def reader_of(session: AsyncSession, publications: Publications, key: str) -> Reader:
+    """Who came.
+
+    Args:
+        key: of a delivery, or of a request to subscribe.
+
+    Raises:
+        NotFoundError: there is no such delivery or request (any more).
+        ErasedError: there is nobody behind it any more.
+    """
+    reader = await _by_delivery(session, publications, key) or await _by_request(session, publications, key)
+    if reader is None:
+        raise NotFoundError("没有这次投递的记录")
+    if reader.person.erased_at is not None:
+        raise ErasedError("已按您的要求删除全部数据")
+    return reader
+
+
+async def _by_delivery(session: AsyncSession, publications: Publications, key: str) -> Reader | None:
     statement = (
-        select(Delivery, Dispatch, Subscriber)
+        select(Delivery, Dispatch.publication, Subscriber)
         .join(Dispatch, col(Dispatch.id) == col(Delivery.dispatch_id))
         .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
-        .where(Delivery.key == delivery_key)
+        .where(Delivery.key == key)
     )
     found = (await session.exec(statement)).first()
     if found is None:
-        raise NotFoundError("没有这次投递的记录")
-    delivery, dispatch, person = found
-    return Reader(delivery, dispatch, person, publications.named(dispatch.publication))
+        return None
+    delivery, publication, person = found
+    return Reader(key, f"link:{delivery.id}", person, publications.named(publication), delivery)
+
+
+async def _by_request(session: AsyncSession, publications: Publications, key: str) -> Reader | None:
+    request = (await session.exec(select(Request).where(Request.key == key))).first()
+    if request is None:
+        return None
+    if request.subscriber_id is not None:
+        person = await session.get(Subscriber, request.subscriber_id)
+    else:
+        person = await people.find_by_email(session, request.email)
+    if person is None:
+        return None
+    return Reader(key, f"request:{request.id}", person, publications.named(request.publication))
 
 
 async def newest_delivery_key(session: AsyncSession, openid: str) -> str | None:

@@ -3,11 +3,14 @@
 from bdnews_dispatch.links import Purpose
 from bdnews_dispatch.web import (
     archive,
+    asking,
     assets,
+    confirming,
     demo,
     digest_links,
     operations,
     preferences,
+    subscribing,
     unsubscribing,
     wechat_callback,
 )
@@ -22,9 +25,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/w/{token}", digest_links.web_copy, _SIGNED, Purpose.WEB),
     Route("GET", "/p/{token}", preferences.show, _SIGNED, Purpose.PREFERENCES),
     Route("POST", "/p/{token}", preferences.save, _SIGNED, Purpose.PREFERENCES),
+    Route("POST", "/p/{token}/address", asking.new_address, _SIGNED, Purpose.PREFERENCES),
+    Route("POST", "/p/{token}/data", asking.own_data, _SIGNED, Purpose.PREFERENCES),
     Route("GET", "/u/{token}", unsubscribing.show, _SIGNED, Purpose.UNSUBSCRIBE),
     Route("POST", "/u/{token}", unsubscribing.act, _SIGNED, Purpose.UNSUBSCRIBE),
+    # Links in letters.
+    Route("GET", "/s/{token}", confirming.show, _SIGNED, Purpose.CONFIRM),
+    Route("POST", "/s/{token}", confirming.act, _SIGNED, Purpose.CONFIRM),
     # For everybody.
+    Route("GET", "/subscribe/{publication}", subscribing.show, _PUBLIC),
+    Route("POST", "/subscribe/{publication}", subscribing.take, _PUBLIC),
     Route("GET", "/", archive.home, _PUBLIC),
     Route("GET", "/issues/{publication}", archive.issues, _PUBLIC),
     Route("GET", "/issues/{publication}/{total}", archive.issue, _PUBLIC),

@@ -29,6 +29,7 @@ from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.subscribers.importing import import_csv
+from bdnews_dispatch.subscribers.models import Request
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.web.app import make_web_app
 
@@ -85,6 +86,17 @@ class Site:
             dispatch.state = DispatchState.FINISHED
         self.clock.move(minutes=1)
         return await self.deliveries()
+
+    async def asks(self, email: str = "chen.wei@readers.example", **changes: Any) -> Request:
+        """Somebody has filled in the form."""
+        values: dict[str, Any] = {"agree": "1", "section": ["policy", "industry"], "cadence": "weekly"}
+        answer = await self.post("/subscribe/dsj", data={"email": email, **values, **changes})
+        assert answer.status == 303, await answer.text()
+        return (await self.requests())[-1]
+
+    async def requests(self) -> list[Request]:
+        async with self.database.read() as session:
+            return list((await session.exec(select(Request).order_by(col(Request.id)))).all())
 
     async def deliveries(self) -> list[Delivery]:
         async with self.database.read() as session:

@@ -77,11 +77,12 @@ async def test_no_tracking_is_kept_and_undone(site: Site, sent: list[Delivery]) 
     url = site.links.preferences(sent[0].key)
     data = [("section", "policy"), ("section", "local"), ("cadence", "issue"), ("no_tracking", "1")]
     saved = await site.post(url, data=data)
-    assert saved.headers["Location"].endswith("?saved=1&was=0")
+    assert saved.headers["Location"].endswith("?saved=1&was=%5Bfalse,%22zh%22,%5B%5D%5D")
     async with site.database.read() as session:
         assert (await people.find_by_id(session, 1)).no_tracking
-    assert 'name="was" value="0"' in await (await site.get(saved.headers["Location"])).text()
-    await site.post(url, data={"undo": "1", "was": "0"})
+    page = await (await site.get(saved.headers["Location"])).text()
+    assert 'name="was" value="[false,&#34;zh&#34;,[]]"' in page
+    await site.post(url, data={"undo": "1", "was": '[false,"zh",[]]'})
     async with site.database.read() as session:
         assert not (await people.find_by_id(session, 1)).no_tracking
 

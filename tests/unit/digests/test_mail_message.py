@@ -245,7 +245,7 @@ def _with_values(value: Any, values: Slots) -> Any:
 def _rendered_plainly(digest: Digest, values: Slots) -> EmailMessage:
     """What most programs do for each recipient: Jinja2 with the values themselves, and EmailMessage."""
     context = _with_values(rendering._context(digest, "zh", track=True, reason=""), values)
-    html_templates, text_templates = rendering._environments(shipped("templates") / "email")
+    html_templates, text_templates = rendering.environments(shipped("templates") / "email")
     html = (
         css_inline.CSSInliner(keep_style_tags=False, load_remote_stylesheets=False, minify_css=True)
         .inline(html_templates.get_template("digest/body.html").render(context))
