@@ -164,16 +164,15 @@ def _sandbox_relay(settings: Settings) -> EmailSettings:
 
 
 @asynccontextmanager
-async def sending_letters(parts: Parts) -> AsyncIterator[None]:
-    """The letterbox at work, while the context lasts. Its one connection to the relay is its own."""
+async def open_letterbox(parts: Parts) -> AsyncIterator[Letterbox]:
+    """The letterbox; `run` it. Its one connection to the relay is its own."""
     settings, rules = parts.settings, ReplyRules.load()
     alone = {"connections": 1}
     async with (
         EmailChannel(settings.email.model_copy(update=alone), rules) as email,
         EmailChannel(_sandbox_relay(settings).model_copy(update=alone), rules) as to_sandbox,
-        asyncio.TaskGroup() as group,
     ):
-        letterbox = Letterbox(
+        yield Letterbox(
             settings=settings,
             database=parts.database,
             clock=parts.clock,
@@ -182,6 +181,12 @@ async def sending_letters(parts: Parts) -> AsyncIterator[None]:
             relay_for=lambda address: email if parts.reach.allows(address) else to_sandbox,
             dkim=dkim_signer(settings),
         )
+
+
+@asynccontextmanager
+async def sending_letters(parts: Parts) -> AsyncIterator[None]:
+    """The letterbox at work, while the context lasts."""
+    async with open_letterbox(parts) as letterbox, asyncio.TaskGroup() as group:
         task = group.create_task(letterbox.run(), name="letters")
         try:
             yield

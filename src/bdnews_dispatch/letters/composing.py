@@ -59,7 +59,7 @@ def compose_letter(
         "url": links.confirm(own_key or request.key) + _suffix(language),
         "second": words.second,
         "second_url": links.preferences(request.key) + _suffix(language) if words.second else "",
-        "copy": around["copy"],
+        "if_broken": around["if_broken"],
         "small": [
             around["until"].format(until=_moment(request.expires_at, language)),
             words.unasked,

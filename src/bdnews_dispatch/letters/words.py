@@ -162,7 +162,7 @@ AROUND: Mapping[str, Mapping[str, str]] = {
     "zh": {
         "language_tag": "zh-CN",
         "colon": "：",
-        "copy": "按钮打不开时，请把这个地址复制到浏览器：",
+        "if_broken": "按钮打不开时，请把这个地址复制到浏览器：",
         "until": "链接在 {until} 前有效。",
         "sections": "栏目",
         "whole": "整期",
@@ -178,7 +178,7 @@ AROUND: Mapping[str, Mapping[str, str]] = {
     "en": {
         "language_tag": "en",
         "colon": ": ",
-        "copy": "If the button does not work, copy this address into a browser:",
+        "if_broken": "If the button does not work, copy this address into a browser:",
         "until": "The link works until {until}.",
         "sections": "Sections",
         "whole": "The whole issue",
