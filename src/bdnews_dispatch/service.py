@@ -61,6 +61,7 @@ from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.settings import EmailSettings, Settings
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.web.app import make_operations_app, make_web_app
+from bdnews_dispatch.web.news import News
 
 logger = logging.getLogger(__name__)
 
@@ -297,10 +298,20 @@ async def open_operations(parts: Parts, readiness: Readiness) -> AsyncIterator[N
         logger.warning("operations.not_listening", extra=extra)
         yield
         return
-    with listening:
-        backlog = Backlog(parts.database, parts.clock)
-        async with _answering(make_operations_app(readiness, backlog), listening):
-            yield
+    news = News()
+    app = make_operations_app(
+        readiness,
+        Backlog(parts.database, parts.clock),
+        database=parts.database,
+        clock=parts.clock,
+        news=news,
+    )
+    async with AsyncExitStack() as stack:
+        stack.enter_context(listening)
+        if parts.database.backend is Backend.POSTGRESQL:
+            await stack.enter_async_context(Notifications(parts.database.url, {EVENTS: news.tell}))
+        await stack.enter_async_context(_answering(app, listening))
+        yield
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from bdnews_dispatch.web import keys
 from bdnews_dispatch.web.access import Route, access_of
 from bdnews_dispatch.web.faults import show_faults
 from bdnews_dispatch.web.hits import HitRecorder
+from bdnews_dispatch.web.news import News
 from bdnews_dispatch.web.operations import count_requests
 from bdnews_dispatch.web.pages import Pages
 from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES
@@ -66,16 +67,30 @@ def make_web_app(
     return app
 
 
-def make_operations_app(readiness: Readiness, backlog: Backlog) -> web.Application:
-    """What the operations listener answers: /live, /ready, /metrics. Nothing here changes anything.
+def make_operations_app(
+    readiness: Readiness, backlog: Backlog, *, database: Database, clock: Clock, news: News
+) -> web.Application:
+    """What the operations listener answers: /live, /ready, /metrics, /dispatches. Nothing here changes anything.
 
     Args:
         readiness: of the whole process.
         backlog: read before each answer to /metrics.
+        news: told when something has happened, here or on another machine.
     """
-    app = web.Application(middlewares=[access_of(OPERATIONS_ROUTES)], client_max_size=1024)
+    app = web.Application(middlewares=[show_faults, access_of(OPERATIONS_ROUTES)], client_max_size=1024)
     app[keys.READINESS] = readiness
     app[keys.BACKLOG] = backlog
+    app[keys.DATABASE] = database
+    app[keys.CLOCK] = clock
+    app[keys.NEWS] = news
+    app[keys.PAGES] = Pages()
+    app[keys.STOPPING] = asyncio.Event()
+
+    async def stop(_app: web.Application) -> None:
+        app[keys.STOPPING].set()
+        news.tell()  # streams that wait end now
+
+    app.on_shutdown.append(stop)
     app.on_response_prepare.append(add_headers)
     _add(app, OPERATIONS_ROUTES)
     return app

@@ -1,11 +1,11 @@
-"""The files that pages need: one stylesheet, and the demo page's script. Everything else is refused."""
+"""The files that pages need: one stylesheet, and two pages' scripts. Everything else is refused."""
 
 from aiohttp import web
 
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.web.pages import ASSETS
 
-_KINDS = {"pages.css": "text/css", "demo.js": "text/javascript"}
+_KINDS = {"pages.css": "text/css", "demo.js": "text/javascript", "progress.js": "text/javascript"}
 _FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS}
 
 

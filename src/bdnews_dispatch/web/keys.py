@@ -14,6 +14,7 @@ from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web.hits import HitRecorder
+from bdnews_dispatch.web.news import News
 from bdnews_dispatch.web.pages import Pages
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -34,6 +35,7 @@ STOPPING = web.AppKey("stopping", asyncio.Event)
 
 #: Of the operations listener alone.
 BACKLOG = web.AppKey("backlog", Backlog)
+NEWS = web.AppKey("news", News)
 READINESS = web.AppKey("readiness", Readiness)
 
 #: Of a request by a signed link: the delivery that its token names; "" where a bad token is let through.

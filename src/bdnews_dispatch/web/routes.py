@@ -10,6 +10,7 @@ from bdnews_dispatch.web import (
     digest_links,
     operations,
     preferences,
+    progress,
     subscribing,
     unsubscribing,
     wechat_callback,
@@ -56,4 +57,8 @@ OPERATIONS_ROUTES: tuple[Route, ...] = (
     Route("GET", "/live", operations.live, _PUBLIC),
     Route("GET", "/ready", operations.ready, Permission.OPERATIONS),
     Route("GET", "/metrics", operations.read_metrics, Permission.OPERATIONS),
+    Route("GET", "/dispatches", progress.dispatches, Permission.OPERATIONS),
+    Route("GET", "/dispatches/{id}", progress.dispatch, Permission.OPERATIONS),
+    Route("GET", "/dispatches/{id}/events", progress.follow, Permission.OPERATIONS),
+    Route("GET", "/assets/{name}", assets.asset, _PUBLIC),
 )

@@ -119,17 +119,22 @@ async def test_every_route_has_a_permission_and_answers_nothing_else(tmp_path: P
         ("/live", Permission.PUBLIC),
         ("/ready", Permission.OPERATIONS),
         ("/metrics", Permission.OPERATIONS),
+        ("/dispatches", Permission.OPERATIONS),
+        ("/dispatches/{id}", Permission.OPERATIONS),
+        ("/dispatches/{id}/events", Permission.OPERATIONS),
+        ("/assets/{name}", Permission.PUBLIC),
     }
     assert not any(route.permission is Permission.OPERATIONS for route in ROUTES)
     async with run(tmp_path, [Role.WORKER]) as service:
         for route in OPERATIONS_ROUTES:
-            async with service.session.get(service.operations + route.path) as answer:
-                assert answer.status in {200, 503}
-                assert answer.headers["Cache-Control"] == "no-store"
+            path = route.path.format(id="1", name="progress.js")
+            async with service.session.get(service.operations + path) as answer:
+                assert answer.status in ({404} if "{id}" in route.path else {200, 503})
+                assert answer.headers["Cache-Control"] in {"no-store", "no-cache"}
                 assert answer.headers["X-Content-Type-Options"] == "nosniff"
                 assert "Server" not in answer.headers
-            assert (await service.ask(service.operations + route.path, "POST"))[0] == 405
-        for path in ("/", "/demo", "/issues/dsj", "/wechat/callback", "/metrics/x"):
+            assert (await service.ask(service.operations + path, "POST"))[0] == 405
+        for path in ("/", "/demo", "/issues/dsj", "/wechat/callback", "/metrics/x", "/dispatches/x"):
             assert (await service.ask(service.operations + path))[0] == 404
 
 
