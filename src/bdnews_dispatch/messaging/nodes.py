@@ -52,7 +52,7 @@ async def present(database: Database, clock: Clock, name: str, roles: Collection
             await asyncio.sleep(ALIVE_SECONDS)
             try:
                 await say()
-            except (SQLAlchemyError, OSError) as error:
+            except SQLAlchemyError as error:
                 logger.warning("node.not_seen", extra={"error": type(error).__name__})
 
     await say()
@@ -119,7 +119,7 @@ async def leading(
                     if not await hold(database, clock, lease, holder):
                         break
                     until = clock() + LEASE
-                except (SQLAlchemyError, OSError):  # it is ours until its end
+                except SQLAlchemyError:  # it is ours until its end
                     logger.warning("lease.not_renewed", extra={"lease": lease})
         logger.warning("lease.lost", extra={"lease": lease, "holder": holder})
 
