@@ -103,10 +103,14 @@ class Planner:
     async def _reached_before(
         self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
     ) -> frozenset[tuple[int, Channel]]:
-        """Whom an earlier dispatch of the same issue has reached or is about to reach."""
+        """Whom another dispatch of the same issue has reached or is about to reach.
+
+        Its slices and these are planned one after the other, however many workers plan: who is on two lists would else
+        be planned twice at the same moment.
+        """
         if dispatch.kind is not DispatchKind.ISSUE or not subscriber_ids:
             return frozenset()
-        issue = await session.get(Issue, dispatch.issues[0]["id"])
+        issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update={"key_share": True})
         assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
         earlier = [
             d.id for d in await dispatches_of(session, issue) if d.id is not None and d.id != dispatch.id
