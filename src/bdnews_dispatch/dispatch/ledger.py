@@ -233,7 +233,11 @@ class Ledger:
     async def recover(self) -> tuple[int, int]:
         """Take back what a dead worker held: a claim was certainly not delivered, what was in flight may have been.
 
+        Of this worker's own only what it does not know of: a claim that was committed, but whose answer was lost.
+
         Returns:
             How many were given back, and how many were in flight.
         """
-        return await self._store.recover(self._clock(), UNANSWERED[self._settings.uncertain])
+        return await self._store.recover(
+            self._clock(), UNANSWERED[self._settings.uncertain], self._held.keys()
+        )

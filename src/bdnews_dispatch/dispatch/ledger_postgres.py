@@ -5,7 +5,7 @@ in the order of their ids, and what another worker is just claiming or taking ba
 wait for each other here. Caller: ledger.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -115,12 +115,13 @@ FROM unnest($3::bigint[], $4::int[]) AS held (id, epoch)
 WHERE delivery.id = held.id AND delivery.epoch = held.epoch AND worker = $2 AND {HELD}
 """  # constants of this module
 
-#: Our own are in our memory, however late a lease is renewed. The rows are locked first: the update finds them as they
-#: were when it began, and only the lock says whether they still are.
+#: $3: what we hold in our memory is ours, however late its lease is renewed; a claim of ours that is not there was made
+#: by a commit whose answer was lost. The rows are locked first: the update finds them as they were when it began, and
+#: only the lock says whether they still are.
 _OVER = f"""
 WITH over AS MATERIALIZED (
     SELECT id FROM delivery
-    WHERE {HELD} AND state = '{{state}}' AND lease_until < $1 AND worker <> $2
+    WHERE {HELD} AND state = '{{state}}' AND lease_until < $1 AND (worker <> $2 OR id <> ALL($3::bigint[]))
     ORDER BY id FOR UPDATE SKIP LOCKED
 )"""  # constants of this module
 _FREE = "worker = NULL, lease_until = NULL, updated_at = $1"
@@ -130,9 +131,9 @@ UPDATE delivery SET state = {_BACK}, {_FREE} FROM over WHERE delivery.id = over.
 """
 RECOVER_IN_FLIGHT = f"""{_OVER.format(state="in_flight")}
 UPDATE delivery
-SET state = $3::varchar, {_FREE}, reason = 'lease_ended',
-    due_at = CASE $3::varchar WHEN 'planned' THEN $1 ELSE due_at END,
-    sent_at = CASE $3::varchar WHEN 'sent' THEN $1 ELSE sent_at END
+SET state = $4::varchar, {_FREE}, reason = 'lease_ended',
+    due_at = CASE $4::varchar WHEN 'planned' THEN $1 ELSE due_at END,
+    sent_at = CASE $4::varchar WHEN 'sent' THEN $1 ELSE sent_at END
 FROM over WHERE delivery.id = over.id
 """
 
@@ -223,11 +224,15 @@ class PostgresLedgerStore:
             lambda connection: connection.execute(RENEW, lease_until, self.worker, ids, epochs)
         )
 
-    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
+    async def recover(
+        self, moment: datetime, unanswered: DeliveryState, held: Collection[int]
+    ) -> tuple[int, int]:
+        over = moment, self.worker, list(held)
+
         async def work(connection: Connection) -> tuple[int, int]:
             async with connection.transaction():
-                claimed = await connection.execute(RECOVER_CLAIMED, moment, self.worker)
-                in_flight = await connection.execute(RECOVER_IN_FLIGHT, moment, self.worker, unanswered.value)
+                claimed = await connection.execute(RECOVER_CLAIMED, *over)
+                in_flight = await connection.execute(RECOVER_IN_FLIGHT, *over, unanswered.value)
             return _number(claimed), _number(in_flight)
 
         return await self._connection.run(work)

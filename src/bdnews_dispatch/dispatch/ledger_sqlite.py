@@ -4,8 +4,9 @@ Each statement is one arrow, or a bundle of arrows, of `states.DELIVERY_TRANSITI
 and `epoch` are in every WHERE: what somebody else has claimed since is not touched. Caller: ledger.py.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -98,8 +99,8 @@ ON CONFLICT (channel, target) DO NOTHING
 
 RENEW = f"UPDATE delivery SET lease_until = ? WHERE id = ? AND epoch = ? AND worker = ? AND {HELD}"
 
-#: Our own are in our memory, however late a lease is renewed.
-_OVER = "lease_until < :now AND worker <> :worker"
+#: What we hold in our memory is ours, however late its lease is renewed.
+_OVER = "lease_until < :now AND (worker <> :worker OR id NOT IN (SELECT value FROM json_each(:held)))"
 _FREE = "worker = NULL, lease_until = NULL, updated_at = :now"
 
 RECOVER_CLAIMED = (
@@ -229,8 +230,15 @@ class SqliteLedgerStore:
         rows = [(lease, claim.delivery_id, claim.epoch, self.worker) for claim in claims]
         await self._writer.run(lambda cursor: cursor.executemany(RENEW, rows))
 
-    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
-        values = {"now": stored(moment), "worker": self.worker, "state": unanswered.value}
+    async def recover(
+        self, moment: datetime, unanswered: DeliveryState, held: Collection[int]
+    ) -> tuple[int, int]:
+        values = {
+            "now": stored(moment),
+            "worker": self.worker,
+            "held": json.dumps(list(held)),
+            "state": unanswered.value,
+        }
 
         def work(cursor: sqlite3.Cursor) -> tuple[int, int]:
             claimed = cursor.execute(RECOVER_CLAIMED, values).rowcount

@@ -5,7 +5,7 @@ follows from an outcome is decided in ledger.py; here it is only written. One co
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -115,11 +115,14 @@ class LedgerStore(Protocol):
     async def renew(self, claims: Sequence[Claim], lease_until: datetime) -> None:
         """Say that these are still held."""
 
-    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
-        """Take back what others held and whose lease has ended.
+    async def recover(
+        self, moment: datetime, unanswered: DeliveryState, held: Collection[int]
+    ) -> tuple[int, int]:
+        """Take back what others held and whose lease has ended, and what this worker has claimed without knowing it.
 
         Args:
             unanswered: what becomes of a delivery in flight.
+            held: ids of the deliveries that this worker knows it holds.
 
         Returns:
             How many claims were given back, and how many deliveries were in flight.

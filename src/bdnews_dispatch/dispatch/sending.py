@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import select
 
 from bdnews_dispatch.channels.email import EmailChannel, Line, Ready, RelayError, StaleLineError, unavailable
 from bdnews_dispatch.channels.email.limits import Limits
@@ -28,7 +29,7 @@ from bdnews_dispatch.dispatch.budgets import Budgets
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.contents import load_contents
 from bdnews_dispatch.dispatch.control import note, pause
-from bdnews_dispatch.dispatch.ledger import Ledger, Result
+from bdnews_dispatch.dispatch.ledger import SENDING, Ledger, Result
 from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.pacing import Pace
@@ -369,10 +370,10 @@ class Sender:
                 outcome = Outcome(OutcomeKind.UNAVAILABLE, "ledger.unavailable", str(error), retry_after=1.0)
             except Exception as error:  # noqa: BLE001  # each kind has its outcome
                 outcome = _not_composed(claim, error)
+            metrics.wechat_seconds(perf_counter() - began)
+            self._finished(way, parcel, outcome)  # first: what is known to be out must not wait for a count
             if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
                 await self._count_against_window(parcel.target)
-            metrics.wechat_seconds(perf_counter() - began)
-            self._finished(way, parcel, outcome)
 
     async def _count_against_window(self, openid: str) -> None:
         try:
@@ -394,8 +395,7 @@ class Sender:
         if outcome.kind is OutcomeKind.UNAVAILABLE:
             outcome = self._weigh(way, parcel.claim, outcome)
         elif outcome.kind is OutcomeKind.GATE_CLOSED:
-            # Perhaps one reader has left, perhaps the dispatch was paused: then no other gate opens either.
-            self._give_back(way.stock.withdraw(parcel.claim.dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
+            self._aside(self._withdraw_if_stopped(way, parcel.claim.dispatch_id))
         else:
             way.breaker.mended()
             if parcel.claim.dispatch_id in self._noted:
@@ -448,6 +448,13 @@ class Sender:
     async def _all_said(self) -> None:
         while self._asides:
             await asyncio.gather(*self._asides)
+
+    async def _withdraw_if_stopped(self, way: _Way, dispatch_id: int) -> None:
+        """Perhaps one reader has left; where the dispatch was paused or cancelled, no other gate opens either."""
+        async with self._database.read() as session:
+            state = (await session.exec(select(Dispatch.state).where(Dispatch.id == dispatch_id))).one()
+        if state not in SENDING:
+            self._give_back(way.stock.withdraw(dispatch_id), Outcome(OutcomeKind.UNAVAILABLE))
 
     async def _stop_channel(self, claim: Claim, outcome: Outcome, held: list[Parcel]) -> None:
         """Pause the dispatch until a person has mended the configuration; only then give back what is held, so that

@@ -109,7 +109,7 @@ def write(**parts: Callable[[Claim, Any], Any]) -> Do:
 
 def recover(unanswered: DeliveryState) -> Do:
     async def do(store: LedgerStore, station: Station, _held: Claim) -> Any:
-        return await store.recover(station.parts.clock() + timedelta(seconds=1), unanswered)
+        return await store.recover(station.parts.clock() + timedelta(seconds=1), unanswered, [])
 
     return do
 
@@ -243,8 +243,12 @@ async def test_a_renewed_lease_is_not_taken_back(station: Station, store: Ledger
     later = station.parts.clock() + timedelta(seconds=120)
     await store.renew(claims[:2], later + timedelta(seconds=60))
     async with ledger_store(station.parts.database, "v") as other:
-        assert await other.recover(later, DeliveryState.UNCERTAIN) == (1, 0)
-    assert (await store.recover(later + timedelta(days=1), DeliveryState.UNCERTAIN)) == (0, 0), "its own"
+        assert await other.recover(later, DeliveryState.UNCERTAIN, []) == (1, 0)
+    much_later, own = later + timedelta(days=1), [held.delivery_id for held in claims]
+    assert await store.recover(much_later, DeliveryState.UNCERTAIN, own) == (0, 0), "its own"
+    assert await store.recover(much_later, DeliveryState.UNCERTAIN, own[:1]) == (1, 0), (
+        "claimed, and never heard of"
+    )
 
 
 SQLITE = [
@@ -265,6 +269,7 @@ async def test_the_partial_indexes_are_used(station: Station, backend: Backend) 
         "worker": "w",
         "limit": 9,
         "state": "uncertain",
+        "held": "[1, 2]",
     }
     for query, index in SQLITE:
         async with station.parts.database.read() as session:
