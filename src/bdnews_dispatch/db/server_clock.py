@@ -62,3 +62,5 @@ class ServerClock:
                 await self.ask()
             except SQLAlchemyError as error:
                 logger.warning("clock.server_unavailable", extra={"error": type(error).__name__})
+            except Exception:
+                logger.exception("clock.server_unavailable")

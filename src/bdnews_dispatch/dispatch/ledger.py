@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
@@ -36,6 +37,9 @@ ROWS_AT_ONCE = 500
 COMPANY = 0.8
 COMPANY_SECONDS = 0.001
 
+
+#: What gates and results are ordered by; nothing behind it need be comparable.
+_CLAIM = itemgetter(0)
 
 #: By the setting `delivery.uncertain`: what becomes of a delivery whose answer was lost.
 UNANSWERED = {
@@ -86,11 +90,13 @@ class Ledger:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._all_stored.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._store.__aexit__()
+        try:
+            await self._all_stored.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._store.__aexit__()
 
     @property
     def lease_seconds(self) -> float:
@@ -142,8 +148,8 @@ class Ledger:
             await self._something.wait()
             self._something.clear()
             await self._all_who_come_now()
-            gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE]), self._gates[ROWS_AT_ONCE:]
-            results = sorted(self._results[:ROWS_AT_ONCE])
+            gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE], key=_CLAIM), self._gates[ROWS_AT_ONCE:]
+            results = sorted(self._results[:ROWS_AT_ONCE], key=_CLAIM)
             began = time.perf_counter()
             try:
                 group = self._group([claim for claim, _ in gates], results)
@@ -229,6 +235,8 @@ class Ledger:
                     await self._store.renew(held[start : start + ROWS_AT_ONCE], lease_until)
             except StorageError as error:
                 logger.warning("ledger.renew_failed", extra={"error": str(error)})
+            except Exception:
+                logger.exception("ledger.renew_failed")
 
     async def recover(self) -> tuple[int, int]:
         """Take back what a dead worker held: a claim was certainly not delivered, what was in flight may have been.

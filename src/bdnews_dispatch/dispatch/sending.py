@@ -255,7 +255,7 @@ class Sender:
         )
         if budgets is not None:
             budgets.tell(stock.look)
-        return _Way(name, channel, stock, Breaker(self._clock, self._settings.delivery.breaker_after))
+        return _Way(name, channel, stock, Breaker(self._settings.delivery.breaker_after))
 
     def _tell_idle(self) -> None:
         self.on_idle()
