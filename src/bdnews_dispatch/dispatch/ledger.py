@@ -15,7 +15,15 @@ from typing import NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.dispatch.ledger_store import Claim, GivenBack, Group, LedgerStore, Settled, Suppressed
+from bdnews_dispatch.dispatch.ledger_store import (
+    Claim,
+    GivenBack,
+    Group,
+    LedgerStore,
+    Settled,
+    Skipped,
+    Suppressed,
+)
 from bdnews_dispatch.dispatch.retry import next_try
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import StorageError
@@ -192,20 +200,24 @@ class Ledger:
         now = self._clock()
         if not results:
             return Group(now, gates)
-        accepted, settled, back, suppressed = [], [], [], []
+        accepted, settled, back, skipped, suppressed = [], [], [], [], []
         for claim, outcome, target in results:
             if outcome.kind is OutcomeKind.ACCEPTED:
                 accepted.append((claim, outcome))
             elif outcome.kind in (OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED):
-                reason = "not_wanted" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code[:100]
+                reason = (
+                    "" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code
+                )  # the store knows why
                 back.append(GivenBack(claim, reason, now + timedelta(seconds=outcome.retry_after or 0)))
+            elif outcome.kind is OutcomeKind.SKIPPED:
+                skipped.append(Skipped(claim, outcome.code))
             else:
                 settled.append(self._settled(claim, outcome, now))
                 if outcome.remedy is Remedy.SUPPRESS:
                     folded = target.casefold() if claim.channel is Channel.EMAIL else target
                     reason = f"{outcome.mode or claim.channel.value}:{outcome.code}"
                     suppressed.append(Suppressed(claim.channel, folded, reason))
-        return Group(now, gates, accepted, settled, back, suppressed)
+        return Group(now, gates, accepted, settled, back, skipped, suppressed)
 
     def _settled(self, claim: Claim, outcome: Outcome, now: datetime) -> Settled:
         """What follows from an outcome that is neither an acceptance nor a return unsent."""

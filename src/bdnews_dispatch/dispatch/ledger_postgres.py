@@ -92,16 +92,25 @@ SELECT id, $1, outcome, code, text, mode, reference FROM settled
 
 _BACK = f"""CASE
     WHEN EXISTS (SELECT 1 FROM dispatch WHERE dispatch.id = delivery.dispatch_id AND dispatch.state = 'cancelled')
-        THEN 'cancelled'
-    WHEN NOT {_WANTED.format(may_send="")} THEN 'cancelled'
-    ELSE 'planned' END"""
+        THEN {{cancelled}}
+    WHEN NOT {_WANTED.format(may_send="")} THEN {{left}}
+    ELSE {{back}} END"""
+_STATE_BACK = _BACK.format(cancelled="'cancelled'", left="'cancelled'", back="'planned'")
+_REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'", back="{reason}")
 
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_BACK}, reason = told.reason, worker = NULL, lease_until = NULL, due_at = told.due_at, updated_at = $1
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="told.reason")}, worker = NULL, lease_until = NULL,
+    due_at = told.due_at, updated_at = $1
 FROM unnest($3::bigint[], $4::int[], $5::text[], $6::timestamptz[]) AS told (id, epoch, reason, due_at)
 WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND {HELD}
 """  # constants of this module
+
+SKIP = """
+UPDATE delivery SET state = 'skipped', reason = told.reason, worker = NULL, lease_until = NULL, updated_at = $1
+FROM unnest($3::bigint[], $4::int[], $5::text[]) AS told (id, epoch, reason)
+WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND state = 'claimed'
+"""
 
 SUPPRESS = """
 INSERT INTO suppression (channel, target, reason, created_at)
@@ -127,7 +136,8 @@ WITH over AS MATERIALIZED (
 _FREE = "worker = NULL, lease_until = NULL, updated_at = $1"
 
 RECOVER_CLAIMED = f"""{_OVER.format(state="claimed")}
-UPDATE delivery SET state = {_BACK}, {_FREE} FROM over WHERE delivery.id = over.id
+UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="reason")}, {_FREE}
+FROM over WHERE delivery.id = over.id
 """
 RECOVER_IN_FLIGHT = f"""{_OVER.format(state="in_flight")}
 UPDATE delivery
@@ -182,7 +192,7 @@ class PostgresLedgerStore:
         return [claim.delivery_id in opened for claim in group.gates]
 
     async def _write(self, connection: Connection, group: Group) -> frozenset[int]:
-        if not (group.settled or group.given_back or group.suppressed):
+        if not (group.settled or group.given_back or group.skipped or group.suppressed):
             return await self._write_common(connection, group)
         async with connection.transaction():
             if group.settled:
@@ -192,6 +202,10 @@ class PostgresLedgerStore:
                 reasons = [storable(back.reason, 100) for back in group.given_back]
                 dues = [back.due_at for back in group.given_back]
                 await connection.execute(GIVE_BACK, group.moment, self.worker, ids, epochs, reasons, dues)
+            if group.skipped:
+                ids, epochs = _which([skipped.claim for skipped in group.skipped])
+                reasons = [storable(skipped.reason, 100) for skipped in group.skipped]
+                await connection.execute(SKIP, group.moment, self.worker, ids, epochs, reasons)
             if group.suppressed:
                 rows = [
                     (told.channel.value, told.target, storable(told.reason, 100)) for told in group.suppressed

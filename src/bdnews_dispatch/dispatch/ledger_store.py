@@ -42,11 +42,21 @@ class Settled(NamedTuple):
 
 
 class GivenBack(NamedTuple):
-    """A claim that ends without a try. `due_at`: when it may be claimed again."""
+    """A claim that ends without a try. `due_at`: when it may be claimed again.
+
+    Where the dispatch is cancelled by then, or the reader has left, the delivery is over, with that as its reason.
+    """
 
     claim: Claim
     reason: str
     due_at: datetime
+
+
+class Skipped(NamedTuple):
+    """A claim that ends without a try, for good."""
+
+    claim: Claim
+    reason: str
 
 
 class Suppressed(NamedTuple):
@@ -73,6 +83,7 @@ class Group:
     accepted: Sequence[tuple[Claim, Outcome]] = ()
     settled: Sequence[Settled] = ()
     given_back: Sequence[GivenBack] = ()
+    skipped: Sequence[Skipped] = ()
     suppressed: Sequence[Suppressed] = ()
 
 
