@@ -33,7 +33,8 @@ from bdnews_dispatch.dispatch.ledger_store import LedgerStore
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.reconciler import Reconciler
-from bdnews_dispatch.dispatch.sending import Channels, Sender
+from bdnews_dispatch.dispatch.sending import Sender
+from bdnews_dispatch.dispatch.ways import Channels
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.folder import WatchedFolder

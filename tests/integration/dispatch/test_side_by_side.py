@@ -28,7 +28,8 @@ from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.service import ledger_store
-from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.subscribers.models import Channel, Suppression
+from bdnews_dispatch.subscribers.people import unsubscribe
 
 BUSY = Outcome(OutcomeKind.DEFERRED, "450", "busy", "smtp")
 AWAY = Outcome(OutcomeKind.UNAVAILABLE, "connect.refused", "", "smtp")
@@ -251,3 +252,34 @@ async def test_who_has_left_does_not_hold_up_the_others(station: Station) -> Non
         counts = (await station.until(dispatch_id))["counts"]
     assert (counts["sent"], counts["cancelled"]) == (57, 3)
     assert asyncio.get_running_loop().time() - began < 4, "a turn lasts five seconds"
+
+
+async def test_who_was_suppressed_since_planning_is_skipped_and_has_not_failed(station: Station) -> None:
+    dispatch_id = await planned(station, 3)
+    async with station.parts.database.write() as session:
+        now = station.parts.clock()
+        target = "reader2@readers.example"
+        session.add(Suppression(channel=Channel.EMAIL, target=target, reason="bounce", created_at=now))
+        await session.execute(text("UPDATE subscriber SET email = NULL WHERE id = 3"))
+    async with station.worker():
+        await station.until(dispatch_id)
+    found = [(str(d.state), d.reason, d.attempts) for d in await station.deliveries(dispatch_id)]
+    assert found == [("sent", "", 1), ("skipped", "suppressed", 0), ("skipped", "no_address", 0)]
+
+
+async def test_what_is_cancelled_at_the_gate_says_why(station: Station) -> None:
+    dispatch_id = await planned(station, 2)
+    shut = Outcome(OutcomeKind.GATE_CLOSED)
+    async with ledger(station) as worker:
+        left, other = await claim(worker, dispatch_id)
+        async with station.parts.database.write() as session:
+            now = station.parts.clock()
+            await unsubscribe(session, station.parts.clock, left.subscriber_id, "dsj", reason="", origin="t")
+        worker.record(Result(left, shut, ""))
+        await recorded(station, dispatch_id, "cancelled", "claimed")
+        async with station.parts.database.write() as session:
+            await cancel(session, lambda: now, dispatch_id)
+        worker.record(Result(other, shut, ""))
+        await recorded(station, dispatch_id, "cancelled", "cancelled")
+    reasons = [delivery.reason for delivery in await station.deliveries(dispatch_id)]
+    assert reasons == ["not_wanted", "dispatch_cancelled"]
