@@ -26,10 +26,6 @@ CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 #: What every connection says of itself; the server keeps its times in its own zone, ours are UTC.
 SERVER_SETTINGS = {"application_name": "bdnews", "timezone": "UTC", "lock_timeout": "30s"}
-#: What decides something from what it has read holds this while it does (`Database.write`).
-DECISIONS_LOCK = 0x62646E65
-#: One process migrates; those that start with it wait.
-MIGRATION_LOCK = 0x62646E66
 
 
 def open_engine(url: URL) -> AsyncEngine:

@@ -16,8 +16,6 @@ from bdnews_dispatch.db.postgres import connect
 
 logger = logging.getLogger(__name__)
 
-#: Told when an event is recorded; the payload is the event's name.
-EVENTS = "bdnews_events"
 #: Between two tries to connect, and between two signs of life.
 AGAIN_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
