@@ -22,7 +22,7 @@ from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publications
-from bdnews_dispatch.links import Links, random_keys
+from bdnews_dispatch.links import Links, random_key
 from bdnews_dispatch.subscribers.audience import Person, slice_of
 from bdnews_dispatch.subscribers.models import Channel
 
@@ -131,12 +131,11 @@ class Planner:
         if dispatch.kind is DispatchKind.PERIOD and person.cadence is not dispatch.cadence:
             return  # another run is theirs; a row for each would bury the ledger
         sections, person_reason = _sections_for(dispatch, contents, person)
-        keys = random_keys(now, len(person.channel.channels))
-        for channel, key in zip(person.channel.channels, keys, strict=True):
+        for channel in person.channel.channels:
             reason = person_reason or _unreachable(person, channel)
             if not reason and (person.subscriber_id, channel) in reached:
                 reason = "already_sent"
-            yield _row(dispatch, person, channel, key, sections, reason, now)
+            yield _row(dispatch, person, channel, random_key(now), sections, reason, now)
 
 
 def _sections_for(dispatch: Dispatch, contents: Contents, person: Person) -> tuple[list[str], str]:

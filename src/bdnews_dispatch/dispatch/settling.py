@@ -21,7 +21,6 @@ from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.subscribers.models import Channel, Subscriber
 
 #: What an operator may decide of an uncertain delivery.
-IN_DOUBT = DeliveryState.UNCERTAIN
 DECISIONS = {"sent": DeliveryState.SENT, "resend": DeliveryState.PLANNED, "failed": DeliveryState.FAILED}
 
 
@@ -118,7 +117,9 @@ async def resolve(session: AsyncSession, clock: Clock, names: Sequence[str], dec
             f"没有这些投递：{'、'.join(missing[:5])}", hint="用 bdnews deliveries list 查看。"
         )
     if wrong := [
-        f"{delivery.key}（{delivery.state}）" for delivery in found if delivery.state is not IN_DOUBT
+        f"{delivery.key}（{delivery.state}）"
+        for delivery in found
+        if delivery.state is not DeliveryState.UNCERTAIN
     ]:
         raise StateError(
             f"只能决定处于 uncertain 的投递，这些不是：{'、'.join(wrong[:5])}",
@@ -148,7 +149,7 @@ async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool
         changes["sent_at"] = now
     rows = await session.execute(
         update(Delivery)
-        .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == IN_DOUBT)))
+        .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == DeliveryState.UNCERTAIN)))
         .values(**changes)
         .returning(col(Delivery.id))
     )
@@ -160,7 +161,11 @@ async def _check_may_send(session: AsyncSession, which: ColumnElement[bool]) -> 
     cancelled = await session.exec(
         select(Dispatch.id)
         .join(Delivery, col(Delivery.dispatch_id) == col(Dispatch.id))
-        .where(which, col(Delivery.state) == IN_DOUBT, col(Dispatch.state) == DispatchState.CANCELLED)
+        .where(
+            which,
+            col(Delivery.state) == DeliveryState.UNCERTAIN,
+            col(Dispatch.state) == DispatchState.CANCELLED,
+        )
         .limit(1)
     )
     if (dispatch_id := cancelled.first()) is not None:
