@@ -155,7 +155,7 @@ class Links:
         self.signer = signer
 
     def of_delivery(self, key: str) -> DeliveryLinks:
-        """All of a delivery's addresses for one hash; the same as one by one."""
+        """All of a delivery's addresses for one hash; what `Signer.token` signs one by one."""
         signing = self.signer.first
         macs = signing.macs(key)
         base, token = self.base_url, f"{_VERSION}.{signing.id}.{key}."
@@ -168,28 +168,25 @@ class Links:
             f"b+{key}.{macs[100:120]}",
         )
 
-    def _signed(self, purpose: Purpose, key: str) -> str:
-        return f"{self.base_url}/{purpose}/{self.signer.token(purpose, key)}"
-
     def pixel(self, key: str) -> str:
-        return self._signed(Purpose.OPEN, key) + ".gif"
+        return self.of_delivery(key).pixel
 
     def click(self, key: str) -> str:
         """Prefix of a click; link n is `/n` behind it."""
-        return self._signed(Purpose.CLICK, key)
+        return self.of_delivery(key).click
 
     def web_copy(self, key: str) -> str:
-        return self._signed(Purpose.WEB, key)
+        return self.of_delivery(key).web_copy
 
     def preferences(self, key: str) -> str:
-        return self._signed(Purpose.PREFERENCES, key)
+        return self.of_delivery(key).preferences
 
     def unsubscribe(self, key: str) -> str:
-        return self._signed(Purpose.UNSUBSCRIBE, key)
+        return self.of_delivery(key).unsubscribe
 
     def confirm(self, key: str) -> str:
         """Where a request is answered."""
-        return self._signed(Purpose.CONFIRM, key)
+        return f"{self.base_url}/{Purpose.CONFIRM}/{self.signer.token(Purpose.CONFIRM, key)}"
 
     def subscribe(self, publication: str) -> str:
         """The page on which anybody may subscribe."""

@@ -75,7 +75,7 @@ async def prepare(database: Database) -> tuple[str | None, str | None]:
         before = await current_revision(database)
         await upgrade(database)
         return before, await current_revision(database)
-    except (OSError, DBAPIError) as error:
+    except DBAPIError as error:
         if database.backend is Backend.SQLITE:
             raise
         where = f"{database.url.host or 'localhost'}:{database.url.port or 5432}/{database.url.database}"

@@ -33,14 +33,15 @@ from bdnews_dispatch.dispatch.ledger_store import LedgerStore
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.reconciler import Reconciler
-from bdnews_dispatch.dispatch.sending import Channels, Sender
+from bdnews_dispatch.dispatch.sending import Sender
+from bdnews_dispatch.dispatch.ways import Channels
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.folder import WatchedFolder
 from bdnews_dispatch.letters.sending import Letterbox
 from bdnews_dispatch.messaging.nodes import leading, present
-from bdnews_dispatch.messaging.notifications import EVENTS, Notifications
-from bdnews_dispatch.messaging.outbox import Outbox
+from bdnews_dispatch.messaging.notifications import Notifications
+from bdnews_dispatch.messaging.outbox import EVENTS, Outbox
 from bdnews_dispatch.messaging.postgres_queue import CHANNEL, PostgresQueue
 from bdnews_dispatch.messaging.queue import MemoryQueue, WorkQueue
 from bdnews_dispatch.operations.backlog import Backlog

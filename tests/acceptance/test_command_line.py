@@ -114,3 +114,21 @@ def test_the_demo_does_the_whole_job(machine: "Machine") -> None:
     assert told["came_back"]["answers"] == {"open": 200, "click": 302, "unsubscribe": 200}
     counts = told["came_back"]["counts"]
     assert (counts["opened"], counts["clicked"], counts["unsubscribed"]) == (1, 1, 1)
+
+
+def test_dispatches_are_listed_for_people_and_for_programs(machine: "Machine") -> None:
+    body = machine.folder / "body.md"
+    body.write_text("内容。", encoding="utf-8")
+    sent = machine.json(
+        "bulletins", "send", "--title", "平台停机维护", "--body", str(body), "--at", "2099-01-02T09:00"
+    )
+    listed = machine.run("dispatch", "list").stdout
+    assert "平台停机维护" in listed
+    assert "待开始（scheduled）" in listed
+    assert "2099-01-02 09:00" in listed, "as it was written: in the settings' zone"
+    [row] = machine.json("dispatch", "list")
+    assert (row["title"], row["state"], row["kind"]) == ("平台停机维护", "scheduled", "bulletin")
+    assert row["due_at"] == "2099-01-02T01:00:00+00:00"
+    shown = machine.run("dispatch", "show", str(sent["dispatch"])).stdout
+    assert "平台停机维护" in shown
+    assert "待开始（scheduled）" in shown

@@ -22,6 +22,8 @@ class OutcomeKind(StrEnum):
     UNCERTAIN = "uncertain"
     #: The gate said no; nothing was sent.
     GATE_CLOSED = "gate_closed"
+    #: Not even tried: found before the first step to have nowhere to go, or no leave to (suppressed since planning).
+    SKIPPED = "skipped"
     #: The channel itself can't work (relay away, credentials wrong): not this message's fault. Nothing was sent.
     UNAVAILABLE = "unavailable"
 

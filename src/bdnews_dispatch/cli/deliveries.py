@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from bdnews_dispatch.cli.session import emit, json_option, table, with_parts
+from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.dispatch.settling import DECISIONS, look, resolve, resolve_all
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.parts import Parts
@@ -67,8 +68,8 @@ def list_(
                     row["key"],
                     row["dispatch"],
                     row["address"],
-                    row["state"],
-                    row["reason"],
+                    words.delivery_state(row["state"]),
+                    words.reason(row["reason"]),
                     row["attempts"],
                     f"{row['code']} {row['text']}"[:60],
                 ]

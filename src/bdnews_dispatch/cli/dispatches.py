@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from sqlmodel import col, select
@@ -12,15 +14,17 @@ from bdnews_dispatch.cli.bulletins import moment
 from bdnews_dispatch.cli.session import (
     emit,
     json_option,
+    local_time,
     publication_option,
     table,
     target_options,
     with_parts,
 )
-from bdnews_dispatch.dispatch import control
+from bdnews_dispatch.dispatch import control, words
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.settling import DECISIONS, resolve_all
 from bdnews_dispatch.dispatch.starting import start_issue
+from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import find_issue
 from bdnews_dispatch.parts import Parts
@@ -67,7 +71,8 @@ def start(
         result,
         as_json=as_json,
         text=lambda: (
-            f"发送任务 {result['id']}（{'新建' if result['new'] else '已有'}），状态 {result['state']}。"
+            f"发送任务 {result['id']}（{'新建' if result['new'] else '已有'}），"
+            f"状态 {words.dispatch_state(result['state'])}。"
         ),
     )
 
@@ -77,23 +82,33 @@ def start(
 def list_(*, as_json: bool) -> None:
     """列出最近的发送任务。"""
 
-    async def work(parts: Parts) -> list[dict[str, Any]]:
+    async def work(parts: Parts) -> tuple[list[dict[str, Any]], ZoneInfo]:
         async with parts.database.read() as session:
-            ids = (await session.exec(select(Dispatch.id).order_by(col(Dispatch.id).desc()).limit(50))).all()
-            return [
-                await control.show(session, dispatch_id) for dispatch_id in ids if dispatch_id is not None
-            ]
+            newest = select(Dispatch.id).order_by(col(Dispatch.id).desc()).limit(50)
+            ids = [dispatch_id for dispatch_id in await session.exec(newest) if dispatch_id is not None]
+            named = await titles(session, ids)
+            rows = [{"title": named[i], **await control.show(session, i)} for i in ids]
+        return rows, parts.settings.service.timezone
 
-    found = with_parts(work)
+    found, zone = with_parts(work)
     emit(
         found,
         as_json=as_json,
         text=lambda: table(
             [
-                [d["id"], d["kind"], d["state"], d["deliveries"], d["counts"]["sent"], d["due_at"], d["note"]]
+                [
+                    d["id"],
+                    words.KINDS[d["kind"]],
+                    d["title"],
+                    words.dispatch_state(d["state"]),
+                    d["deliveries"],
+                    d["counts"]["sent"],
+                    local_time(d["due_at"], zone),
+                    d["note"],
+                ]
                 for d in found
             ],
-            ["编号", "种类", "状态", "投递", "已发", "时间", "说明"],
+            ["编号", "种类", "内容", "状态", "投递", "已发", "时间", "说明"],
         ),
     )
 
@@ -150,7 +165,7 @@ def resume(dispatch_id: int, *, as_json: bool) -> None:
         return await _state(parts, dispatch_id)
 
     result = with_parts(work)
-    emit(result, as_json=as_json, text=lambda: f"已继续，状态 {result['state']}。")
+    emit(result, as_json=as_json, text=lambda: f"已继续，状态 {words.dispatch_state(result['state'])}。")
 
 
 @dispatch.command()
@@ -174,6 +189,7 @@ async def _state(parts: Parts, dispatch_id: int) -> dict[str, Any]:
     async with parts.database.read() as session:
         return {
             **await control.show(session, dispatch_id),
+            "title": (await titles(session, [dispatch_id]))[dispatch_id],
             "tracking": asdict(await counts_of_dispatch(session, dispatch_id)),
         }
 
@@ -210,12 +226,18 @@ def _only_uncertain(state: dict[str, Any]) -> bool:
 
 
 def _words(state: dict[str, Any]) -> str:
-    lines = [f"发送任务 {state['id']}：{state['state']}，共 {state['deliveries']} 份"]
+    lines = [
+        f"发送任务 {state['id']}：{state['title']}",
+        f"{words.dispatch_state(state['state'])}，共 {state['deliveries']} 份",
+    ]
     if state["note"]:
         lines.append(state["note"])
-    lines += [f"  {channel}：" + _counts(counts) for channel, counts in state["channels"].items()]
+    lines += [
+        f"  {words.CHANNELS[channel]}：{_counts(counts, words.delivery_state)}"
+        for channel, counts in state["channels"].items()
+    ]
     if state["reasons"]:
-        lines.append("  原因：" + _counts(state["reasons"]))
+        lines.append("  原因：" + _counts(state["reasons"], words.reason))
     lines.append("  反馈：" + _counts(state["tracking"]))
     if state["counts"]["uncertain"]:
         lines.append(
@@ -225,8 +247,8 @@ def _words(state: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _counts(counts: dict[str, Any]) -> str:
-    return "，".join(f"{name} {number}" for name, number in counts.items() if number) or "无"
+def _counts(counts: dict[str, Any], named: Callable[[str], str] = str) -> str:
+    return "，".join(f"{named(name)} {number}" for name, number in counts.items() if number) or "无"
 
 
 @dispatch.command()

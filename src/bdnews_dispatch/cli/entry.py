@@ -9,37 +9,43 @@ import click
 from bdnews_dispatch import __version__
 from bdnews_dispatch.errors import BdnewsError, IssueError
 
-#: Command → the module that holds it. A command's libraries are loaded when it is called: with all of them, even
-#: `bdnews --help` would take seconds.
-_COMMANDS = {
-    "issues": "issues",
-    "subscribers": "subscribers",
-    "bulletins": "bulletins",
-    "dispatch": "dispatches",
-    "deliveries": "deliveries",
-    "serve": "roles",
-    "web": "roles",
-    "worker": "roles",
-    "scheduler": "roles",
-    "sandbox": "roles",
-    "demo": "demo",
-    "doctor": "doctor",
-    "admin": "admin",
+#: Command → the module that holds it, and the first sentence of its help. A command's libraries are loaded when it is
+#: called: with all of them, even `bdnews --help` would take seconds. A test holds the sentences to the commands' own.
+COMMANDS = {
+    "issues": ("issues", "各期内容：解析、收入、发布、撤回。"),
+    "subscribers": ("subscribers", "订阅者：导入、添加、列出、导出。"),
+    "bulletins": ("bulletins", "快讯：编辑在刊期之外发出的通知。"),
+    "dispatch": ("dispatches", "发送任务：开始、查看、等待、暂停、继续、取消。"),
+    "deliveries": ("deliveries", "单份投递：查看，决定没有得到答复的。"),
+    "serve": ("roles", "在一个进程里运行全部：网页、发送、定时与监视文件夹。Ctrl-C 停止。"),
+    "web": ("roles", "只提供网页。"),
+    "worker": ("roles", "只做发送。"),
+    "scheduler": ("roles", "只做定时与监视文件夹。"),
+    "sandbox": ("roles", "本机的邮件服务器与微信平台替身：收下并展示发出的邮件与卡片。"),
+    "demo": ("demo", "用样刊走一遍全程：收入、发布、分发到沙箱，再看打开、点击与退订。"),
+    "doctor": ("doctor", "检查设置、数据库、邮件与微信，说明每一项该怎么办。有不通过的项时退出码为 1。"),
+    "admin": ("admin", "维护：升级数据库结构，迁往 PostgreSQL。"),
 }
 
 
 class _Root(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"bdnews_dispatch.cli.{_COMMANDS[cmd_name]}"), cmd_name)
+        module, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(f"bdnews_dispatch.cli.{module}"), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101  # the table above
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in COMMANDS.items()])
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -47,6 +49,11 @@ def with_parts(work: Callable[[Parts], Awaitable[Result]]) -> Result:
             return await work(parts)
 
     return asyncio.run(run())
+
+
+def local_time(moment: str, zone: ZoneInfo) -> str:
+    """A moment as people read it. Args: moment: as JSON has it. zone: the settings' `service.timezone`."""
+    return datetime.fromisoformat(moment).astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
 def emit(value: Any, *, as_json: bool, text: Callable[[], str]) -> None:

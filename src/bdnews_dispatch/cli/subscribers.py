@@ -13,7 +13,6 @@ from bdnews_dispatch.cli.session import emit, json_option, publication_option, t
 from bdnews_dispatch.errors import BdnewsError, ImportFileError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
-from bdnews_dispatch.subscribers.exporting import export_csv
 from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
 from bdnews_dispatch.subscribers.people import add as add_subscriber
@@ -164,6 +163,7 @@ def list_(limit: int, publication: str | None, *, as_json: bool) -> None:
 @publication_option
 def export(output: Path | None, publication: str | None) -> None:
     """导出为 CSV，可再次导入。"""
+    from bdnews_dispatch.subscribers.exporting import export_csv  # noqa: PLC0415  # knows PostgreSQL's driver
 
     async def work(parts: Parts) -> None:
         file = await asyncio.to_thread(_open, output) if output else sys.stdout

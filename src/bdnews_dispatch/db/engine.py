@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session as SqlalchemySession
 from sqlmodel import Session as SyncSession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.db import postgres, sqlite
+from bdnews_dispatch.db import sqlite
 from bdnews_dispatch.errors import SettingsError
 
 
@@ -72,6 +72,8 @@ class Database:
         else:
             if not self.url.database:
                 raise SettingsError("设置 database.url：没有写数据库的名称", hint=_EXAMPLES)
+            from bdnews_dispatch.db import postgres  # noqa: PLC0415  # a fifth of a second; most commands have SQLite
+
             self.engine = postgres.open_engine(self.url)
 
     @asynccontextmanager
@@ -107,4 +109,6 @@ class Database:
 
 
 _EXAMPLES = "例如 sqlite:///var/bdnews.db 或 postgresql://bdnews:密码@主机/bdnews"
-_ONE_AT_A_TIME = text(f"SELECT pg_advisory_xact_lock({postgres.DECISIONS_LOCK})")
+#: What decides something from what it has read holds this while it does.
+DECISIONS_LOCK = 0x62646E65
+_ONE_AT_A_TIME = text(f"SELECT pg_advisory_xact_lock({DECISIONS_LOCK})")

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from bdnews_dispatch.db import postgres, sqlite
+from bdnews_dispatch.db import sqlite
 from bdnews_dispatch.db.engine import Backend, Database
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+#: On PostgreSQL: one process migrates; those that start with it wait. Beside `engine.DECISIONS_LOCK`.
+MIGRATION_LOCK = 0x62646E66
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -53,7 +56,7 @@ async def upgrade(database: Database) -> None:
     engine = database.engine.execution_options(**sqlite.WRITING)
     async with engine.begin() as connection:
         if database.backend is Backend.POSTGRESQL:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({postgres.MIGRATION_LOCK})"))
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
         await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
 
 

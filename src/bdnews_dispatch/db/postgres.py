@@ -7,10 +7,12 @@ engine.py; the ledger's store, the work queue, the listener for notifications.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import asyncpg
-from sqlalchemy.engine import URL
+from sqlalchemy import event
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bdnews_dispatch.errors import StorageError
@@ -24,15 +26,11 @@ CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 #: What every connection says of itself; the server keeps its times in its own zone, ours are UTC.
 SERVER_SETTINGS = {"application_name": "bdnews", "timezone": "UTC", "lock_timeout": "30s"}
-#: What decides something from what it has read holds this while it does (`Database.write`).
-DECISIONS_LOCK = 0x62646E65
-#: One process migrates; those that start with it wait.
-MIGRATION_LOCK = 0x62646E66
 
 
 def open_engine(url: URL) -> AsyncEngine:
-    """An engine on the server; nothing is connected yet."""
-    return create_async_engine(
+    """An engine on the server; nothing is connected yet. A server that is away is a `SQLAlchemyError`, as all else."""
+    engine = create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
         pool_size=8,
         max_overflow=8,
@@ -42,8 +40,25 @@ def open_engine(url: URL) -> AsyncEngine:
             "timeout": CONNECT_SECONDS,
             "command_timeout": COMMAND_SECONDS,
             "server_settings": SERVER_SETTINGS,
+            "async_creator_fn": _connected,
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _not_answered)
+    return engine
+
+
+async def _connected(*where: Any, **options: Any) -> asyncpg.Connection:
+    """The driver says of a server that is away what the system says; SQLAlchemy would let it through as it is."""
+    try:
+        return await asyncpg.connect(*where, **options)
+    except OSError as error:  # a TimeoutError is one
+        raise asyncpg.CannotConnectNowError(f"{type(error).__name__}: {error}") from error
+
+
+def _not_answered(context: ExceptionContext) -> None:
+    if isinstance(context.original_exception, OSError):
+        context.is_disconnect = True
+        raise OperationalError(context.statement, None, context.original_exception, hide_parameters=True)
 
 
 async def connect(url: URL) -> asyncpg.Connection:

@@ -37,7 +37,7 @@ class ServerClock:
         """Set it by the server; half of the way there and back is taken off.
 
         Raises:
-            SQLAlchemyError, OSError: the server is away; the clock goes on as it did.
+            SQLAlchemyError: the server is away; the clock goes on as it did.
         """
         async with self._database.engine.connect() as connection:
             await connection.execute(_NOW)  # the connection is there: what follows is one round trip
@@ -60,5 +60,7 @@ class ServerClock:
             await asyncio.sleep(ASK_SECONDS)
             try:
                 await self.ask()
-            except (SQLAlchemyError, OSError) as error:
+            except SQLAlchemyError as error:
                 logger.warning("clock.server_unavailable", extra={"error": type(error).__name__})
+            except Exception:
+                logger.exception("clock.server_unavailable")

@@ -1,18 +1,20 @@
 """Statements that SQLite and PostgreSQL spell differently: "insert unless it is there", and very many rows at once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 from sqlalchemy import Column, Table
 from sqlalchemy import insert as plain_insert
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.db.engine import Backend
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 def backend_of(session: AsyncSession) -> Backend:
@@ -23,6 +25,8 @@ def backend_of(session: AsyncSession) -> Backend:
 def insert_new(session: AsyncSession, table: type[SQLModel]) -> "sqlite.Insert | postgresql.Insert":
     """An insert that leaves alone what is there already by any unique key."""
     if backend_of(session) is Backend.POSTGRESQL:
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415  # loaded by the engine, or not needed
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
@@ -49,6 +53,8 @@ async def insert_many(
 
 async def copy_rows(session: AsyncSession, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """COPY rows into a table of PostgreSQL, within the session's transaction. For arguments see `insert_many`."""
+    import asyncpg  # noqa: PLC0415  # as above
+
     connection = await session.connection()
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None  # noqa: S101  # the session has just connected

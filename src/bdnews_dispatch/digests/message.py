@@ -113,9 +113,9 @@ class Variant:
     def _assembled(self, values: Sequence[bytes], *, eight_bit: bool) -> bytes:
         if self._dkim is None:
             return self._unsigned(values, eight_bit=eight_bit)
-        fields = self._head.fill(values)
         message = self._unsigned(values, eight_bit=eight_bit)
-        body = message[len(fields) + 2 :]
+        end = message.index(b"\r\n\r\n") + 2  # of the head; no value holds a line end
+        fields, body = message[:end], message[end + 2 :]
         shared, front = (self._body_hash, len(self._body_front)) if eight_bit else (BodyHash(b""), 0)
         body_hash = shared.of(body[front:])
         # The date of the dispatch, so that a second try is the same message to the last octet.

@@ -147,17 +147,18 @@ def _in_html(text: str) -> bytes:
 
 def _checked(slots: Slots, pages: tuple[str, ...]) -> tuple[list[bytes], str]:
     """Pages as HTML takes them, and the mailto address as a URL takes it (RFC 6068 §2: else percent-encoded)."""
-    for key, url in zip(_PAGES, pages, strict=True):
+    escaped = [html_escapes.escape(url) for url in pages]
+    for key, url, in_html in zip(_PAGES, pages, escaped, strict=True):
         if url or key != "pixel_url":
             check_form(WEB_ADDRESS, url, key)
-        if len(html_escapes.escape(url)) > SLOT_OCTETS - 80:
+        if len(in_html) > SLOT_OCTETS - 80:
             raise ValueError(f"{key} is longer than a line of mail can hold")
     check_form(WEB_ADDRESS, slots.one_click_url, "one_click_url")
     check_form(ADDRESS_LIKE, slots.message_id, "message_id")
     check_form(_REFERENCE, slots.delivery_reference, "delivery_reference")
     mailto = quote(slots.unsubscribe_mailto, safe="@!$'*+-._~=")
     check_form(ADDRESS_LIKE, mailto, "unsubscribe_mailto")
-    return [html_escapes.escape(url).encode() for url in pages], mailto
+    return [url.encode() for url in escaped], mailto
 
 
 def check_form(form: re.Pattern[str], value: str, key: str) -> None:

@@ -1,8 +1,10 @@
-"""The breaker: a channel that fails again and again is left alone for a while, then tried by one message."""
+"""The breaker: a channel that fails again and again is left alone for a while, then tried by one message.
 
-from datetime import datetime, timedelta
+Waits are counted by a clock that only runs forward: one that is set back must not lengthen them.
+"""
 
-from bdnews_dispatch.clock import Clock
+import time
+from collections.abc import Callable
 
 FIRST_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 300.0
@@ -11,17 +13,17 @@ LONGEST_WAIT_SECONDS = 300.0
 class Breaker:
     """Counts failures in a row of one channel."""
 
-    def __init__(self, clock: Clock, after: int) -> None:
-        """Args: after: how many failures in a row open it."""
-        self._clock = clock
+    def __init__(self, after: int, now: Callable[[], float] = time.monotonic) -> None:
+        """Args: after: how many failures in a row open it. now: seconds, never less than before."""
+        self._now = now
         self._after = after
         self._failures = 0
         self._wait = FIRST_WAIT_SECONDS
-        self._closed_until: datetime | None = None
+        self._closed_until: float | None = None
 
     def lets_through(self) -> bool:
         """May a message be tried now?"""
-        return self._closed_until is None or self._clock() >= self._closed_until
+        return self._closed_until is None or self._now() >= self._closed_until
 
     def is_tried(self) -> bool:
         """Whether it has been open: one message finds out whether the channel works again."""
@@ -31,7 +33,7 @@ class Breaker:
         """For how many seconds nothing is tried; 0: a message may be."""
         if self._closed_until is None:
             return 0.0
-        return max(0.0, (self._closed_until - self._clock()).total_seconds())
+        return max(0.0, self._closed_until - self._now())
 
     def failed(self) -> float | None:
         """Returns: for how many seconds nothing is tried, where this failure opened the breaker; else None."""
@@ -39,7 +41,7 @@ class Breaker:
         if self._failures < self._after or not self.lets_through():
             return None
         wait = self._wait
-        self._closed_until = self._clock() + timedelta(seconds=wait)
+        self._closed_until = self._now() + wait
         self._wait = min(self._wait * 2, LONGEST_WAIT_SECONDS)
         return wait
 

@@ -296,6 +296,11 @@ class SharedPace(Pace):
         self._refused = self._closed_for = 0.0
         return ask
 
+    def not_told(self, ask: Ask) -> None:
+        """The database has not heard of it: what the other side said is told the next time."""
+        self._refused = self._refused or ask.refused
+        self._closed_for = max(self._closed_for, ask.closed_for)
+
     def take(self, grant: Grant, ahead: float) -> None:
         """Use what was granted. Args: ahead: what the server's clock shows more than this loop's."""
         self.hear(grant.slowed_rate, grant.slowed_at, grant.closed_until, ahead)
@@ -373,7 +378,12 @@ class Budgets:
         if now - self._heard_at >= LATEST_SECONDS:
             self._heard_at, heard = now, await self._store.slowed()
         asked = [(pace, ask) for pace in self._paces.values() if (ask := pace.asks(now)) is not None]
-        grants = await self._store.lease([ask for _, ask in asked]) if asked else []
+        try:
+            grants = await self._store.lease([ask for _, ask in asked]) if asked else []
+        except Exception:
+            for pace, ask in asked:
+                pace.not_told(ask)
+            raise
         ahead = self._clock().timestamp() - asyncio.get_running_loop().time()
         for name, rate, since, closed_until in heard:
             if name in self._paces:

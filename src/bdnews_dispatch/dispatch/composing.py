@@ -1,13 +1,15 @@
 """Composing: a claimed delivery and its person become an outgoing mail or card.
 
 What two subscribers share (the sections, the language, tracking or none) is a variant: rendered and encoded once a
-dispatch, then kept. Caller: sending.
+dispatch, then kept. Callers: stocking, the lanes.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from bdnews_dispatch.channels.email import OutgoingMail
+from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat import OutgoingCard
 from bdnews_dispatch.digests.card import CardText, card_for
 from bdnews_dispatch.digests.dkim import DkimSigner
@@ -20,6 +22,8 @@ from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.links import DeliveryLinks, Links
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.audience import Person
+
+logger = logging.getLogger(__name__)
 
 
 class Composer:
@@ -133,3 +137,14 @@ class Composer:
 
 def _content(variant: Variant, slots: Slots) -> Callable[[bool], bytes]:
     return lambda eight_bit: variant.on_the_wire(slots, eight_bit=eight_bit)
+
+
+def not_composed(claim: Claim, error: Exception) -> Outcome:
+    """What it means that a message could not be made."""
+    if isinstance(error, ValueError):  # a value that can't stand in a mail: this one fails, the others go on
+        logger.warning("delivery.content_invalid", extra={"delivery": claim.delivery_id, "error": str(error)})
+        return Outcome(OutcomeKind.REFUSED, code="content.invalid", text=str(error))
+    # A template or a program is at fault: every message would fail, so a person looks.
+    logger.error("delivery.compose_failed", extra={"delivery": claim.delivery_id}, exc_info=error)
+    words = f"无法生成内容（{type(error).__name__}），详情见日志。"
+    return Outcome(OutcomeKind.UNAVAILABLE, "compose.failed", words, remedy=Remedy.STOP_CHANNEL)

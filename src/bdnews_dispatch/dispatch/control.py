@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, text, update
+from sqlalchemy import ColumnElement, Select, exists, func, or_, text, update
 from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -72,13 +72,30 @@ async def cancel(session: AsyncSession, clock: Clock, dispatch_id: int, *, note:
     _move(dispatch, DispatchState.CANCELLED)
     dispatch.note, dispatch.finished_at = note, clock()
     session.add(dispatch)
+    await cancel_deliveries(session, clock, dispatch_id)
+    return dispatch
+
+
+async def cancel_deliveries(session: AsyncSession, clock: Clock, dispatch_id: int) -> None:
+    """Cancel what could still be claimed of a cancelled dispatch."""
     claimable = col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state).in_(CLAIMABLE)
     await session.exec(
         update(Delivery)
         .where(*claimable, col(Delivery.id).in_(in_order(*claimable)))
         .values(state=DeliveryState.CANCELLED, reason="dispatch_cancelled", updated_at=clock())
     )
-    return dispatch
+
+
+async def cancelled_with_deliveries(session: AsyncSession) -> list[int]:
+    """Cancelled dispatches to which a worker gave a delivery back at the moment when they were cancelled.
+
+    It would count as reached, and its reader would be left out when the issue is sent again.
+    """
+    left = exists().where(col(Delivery.dispatch_id) == col(Dispatch.id), text(f"delivery.{DUE}"))
+    found = await session.exec(
+        select(Dispatch.id).where(col(Dispatch.state) == DispatchState.CANCELLED, left)
+    )
+    return [dispatch_id for dispatch_id in found if dispatch_id is not None]
 
 
 async def anybody_sends(session: AsyncSession, clock: Clock) -> bool:
@@ -104,14 +121,24 @@ async def note(database: Database, dispatch_id: int, words: str) -> None:
         await session.exec(update(Dispatch).where(col(Dispatch.id) == dispatch_id).values(note=words))
 
 
+async def is_settled(session: AsyncSession, dispatch_id: int) -> bool:
+    """Is every delivery of the dispatch in a final state?
+
+    One statement sees one moment: a delivery that goes from one state to another between two would be in neither.
+    """
+    left = [  # each has its own small index
+        exists().where(col(Delivery.dispatch_id) == dispatch_id, text(unsettled))
+        for unsettled in (DUE, HELD, IN_DOUBT)
+    ]
+    return not (await session.exec(select(or_(*left)))).one()
+
+
 async def finish_if_done(session: AsyncSession, clock: Clock, dispatch: Dispatch) -> bool:
     """Finished means that every delivery is in a final state; an uncertain one is not."""
-    if dispatch.state is not DispatchState.SENDING or dispatch.planned_at is None:
+    if dispatch.state is not DispatchState.SENDING or dispatch.planned_at is None or dispatch.id is None:
         return False
-    for unsettled in (DUE, HELD, IN_DOUBT):  # each has its own small index
-        left = select(Delivery.id).where(Delivery.dispatch_id == dispatch.id, text(unsettled)).limit(1)
-        if (await session.exec(left)).first() is not None:
-            return False
+    if not await is_settled(session, dispatch.id):
+        return False
     _move(dispatch, DispatchState.FINISHED)
     dispatch.finished_at, dispatch.note = clock(), ""
     session.add(dispatch)

@@ -10,11 +10,20 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.dispatch.ledger_store import Claim, GivenBack, Group, LedgerStore, Settled, Suppressed
+from bdnews_dispatch.dispatch.ledger_store import (
+    Claim,
+    GivenBack,
+    Group,
+    LedgerStore,
+    Settled,
+    Skipped,
+    Suppressed,
+)
 from bdnews_dispatch.dispatch.retry import next_try
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import StorageError
@@ -36,6 +45,9 @@ ROWS_AT_ONCE = 500
 COMPANY = 0.8
 COMPANY_SECONDS = 0.001
 
+
+#: What gates and results are ordered by; nothing behind it need be comparable.
+_CLAIM = itemgetter(0)
 
 #: By the setting `delivery.uncertain`: what becomes of a delivery whose answer was lost.
 UNANSWERED = {
@@ -86,11 +98,13 @@ class Ledger:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._all_stored.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._store.__aexit__()
+        try:
+            await self._all_stored.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._store.__aexit__()
 
     @property
     def lease_seconds(self) -> float:
@@ -142,8 +156,8 @@ class Ledger:
             await self._something.wait()
             self._something.clear()
             await self._all_who_come_now()
-            gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE]), self._gates[ROWS_AT_ONCE:]
-            results = sorted(self._results[:ROWS_AT_ONCE])
+            gates, self._gates = sorted(self._gates[:ROWS_AT_ONCE], key=_CLAIM), self._gates[ROWS_AT_ONCE:]
+            results = sorted(self._results[:ROWS_AT_ONCE], key=_CLAIM)
             began = time.perf_counter()
             try:
                 group = self._group([claim for claim, _ in gates], results)
@@ -186,20 +200,24 @@ class Ledger:
         now = self._clock()
         if not results:
             return Group(now, gates)
-        accepted, settled, back, suppressed = [], [], [], []
+        accepted, settled, back, skipped, suppressed = [], [], [], [], []
         for claim, outcome, target in results:
             if outcome.kind is OutcomeKind.ACCEPTED:
                 accepted.append((claim, outcome))
             elif outcome.kind in (OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED):
-                reason = "not_wanted" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code[:100]
+                reason = (
+                    "" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code
+                )  # the store knows why
                 back.append(GivenBack(claim, reason, now + timedelta(seconds=outcome.retry_after or 0)))
+            elif outcome.kind is OutcomeKind.SKIPPED:
+                skipped.append(Skipped(claim, outcome.code))
             else:
                 settled.append(self._settled(claim, outcome, now))
                 if outcome.remedy is Remedy.SUPPRESS:
                     folded = target.casefold() if claim.channel is Channel.EMAIL else target
                     reason = f"{outcome.mode or claim.channel.value}:{outcome.code}"
                     suppressed.append(Suppressed(claim.channel, folded, reason))
-        return Group(now, gates, accepted, settled, back, suppressed)
+        return Group(now, gates, accepted, settled, back, skipped, suppressed)
 
     def _settled(self, claim: Claim, outcome: Outcome, now: datetime) -> Settled:
         """What follows from an outcome that is neither an acceptance nor a return unsent."""
@@ -229,11 +247,17 @@ class Ledger:
                     await self._store.renew(held[start : start + ROWS_AT_ONCE], lease_until)
             except StorageError as error:
                 logger.warning("ledger.renew_failed", extra={"error": str(error)})
+            except Exception:
+                logger.exception("ledger.renew_failed")
 
     async def recover(self) -> tuple[int, int]:
         """Take back what a dead worker held: a claim was certainly not delivered, what was in flight may have been.
 
+        Of this worker's own only what it does not know of: a claim that was committed, but whose answer was lost.
+
         Returns:
             How many were given back, and how many were in flight.
         """
-        return await self._store.recover(self._clock(), UNANSWERED[self._settings.uncertain])
+        return await self._store.recover(
+            self._clock(), UNANSWERED[self._settings.uncertain], self._held.keys()
+        )

@@ -5,7 +5,7 @@ in the order of their ids, and what another worker is just claiming or taking ba
 wait for each other here. Caller: ledger.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -93,16 +93,25 @@ SELECT id, $1, outcome, code, text, mode, reference FROM settled
 
 _BACK = f"""CASE
     WHEN EXISTS (SELECT 1 FROM dispatch WHERE dispatch.id = delivery.dispatch_id AND dispatch.state = 'cancelled')
-        THEN 'cancelled'
-    WHEN NOT {_WANTED.format(may_send="")} THEN 'cancelled'
-    ELSE 'planned' END"""
+        THEN {{cancelled}}
+    WHEN NOT {_WANTED.format(may_send="")} THEN {{left}}
+    ELSE {{back}} END"""
+_STATE_BACK = _BACK.format(cancelled="'cancelled'", left="'cancelled'", back="'planned'")
+_REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'", back="{reason}")
 
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_BACK}, reason = told.reason, worker = NULL, lease_until = NULL, due_at = told.due_at, updated_at = $1
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="told.reason")}, worker = NULL, lease_until = NULL,
+    due_at = told.due_at, updated_at = $1
 FROM unnest($3::bigint[], $4::int[], $5::text[], $6::timestamptz[]) AS told (id, epoch, reason, due_at)
 WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND {HELD}
 """  # constants of this module
+
+SKIP = """
+UPDATE delivery SET state = 'skipped', reason = told.reason, worker = NULL, lease_until = NULL, updated_at = $1
+FROM unnest($3::bigint[], $4::int[], $5::text[]) AS told (id, epoch, reason)
+WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND state = 'claimed'
+"""
 
 SUPPRESS = """
 INSERT INTO suppression (channel, target, reason, created_at)
@@ -116,24 +125,26 @@ FROM unnest($3::bigint[], $4::int[]) AS held (id, epoch)
 WHERE delivery.id = held.id AND delivery.epoch = held.epoch AND worker = $2 AND {HELD}
 """  # constants of this module
 
-#: Our own are in our memory, however late a lease is renewed. The rows are locked first: the update finds them as they
-#: were when it began, and only the lock says whether they still are.
+#: $3: what we hold in our memory is ours, however late its lease is renewed; a claim of ours that is not there was made
+#: by a commit whose answer was lost. The rows are locked first: the update finds them as they were when it began, and
+#: only the lock says whether they still are.
 _OVER = f"""
 WITH over AS MATERIALIZED (
     SELECT id FROM delivery
-    WHERE {HELD} AND state = '{{state}}' AND lease_until < $1 AND worker <> $2
+    WHERE {HELD} AND state = '{{state}}' AND lease_until < $1 AND (worker <> $2 OR id <> ALL($3::bigint[]))
     ORDER BY id FOR UPDATE SKIP LOCKED
 )"""  # constants of this module
 _FREE = "worker = NULL, lease_until = NULL, updated_at = $1"
 
 RECOVER_CLAIMED = f"""{_OVER.format(state="claimed")}
-UPDATE delivery SET state = {_BACK}, {_FREE} FROM over WHERE delivery.id = over.id
+UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="reason")}, {_FREE}
+FROM over WHERE delivery.id = over.id
 """
 RECOVER_IN_FLIGHT = f"""{_OVER.format(state="in_flight")}
 UPDATE delivery
-SET state = $3::varchar, {_FREE}, reason = 'lease_ended',
-    due_at = CASE $3::varchar WHEN 'planned' THEN $1 ELSE due_at END,
-    sent_at = CASE $3::varchar WHEN 'sent' THEN $1 ELSE sent_at END
+SET state = $4::varchar, {_FREE}, reason = 'lease_ended',
+    due_at = CASE $4::varchar WHEN 'planned' THEN $1 ELSE due_at END,
+    sent_at = CASE $4::varchar WHEN 'sent' THEN $1 ELSE sent_at END
 FROM over WHERE delivery.id = over.id
 """
 
@@ -182,7 +193,7 @@ class PostgresLedgerStore:
         return [claim.delivery_id in opened for claim in group.gates]
 
     async def _write(self, connection: Connection, group: Group) -> frozenset[int]:
-        if not (group.settled or group.given_back or group.suppressed):
+        if not (group.settled or group.given_back or group.skipped or group.suppressed):
             return await self._write_common(connection, group)
         async with connection.transaction():
             if group.settled:
@@ -192,6 +203,10 @@ class PostgresLedgerStore:
                 reasons = [storable(back.reason, 100) for back in group.given_back]
                 dues = [back.due_at for back in group.given_back]
                 await connection.execute(GIVE_BACK, group.moment, self.worker, ids, epochs, reasons, dues)
+            if group.skipped:
+                ids, epochs = _which([skipped.claim for skipped in group.skipped])
+                reasons = [storable(skipped.reason, 100) for skipped in group.skipped]
+                await connection.execute(SKIP, group.moment, self.worker, ids, epochs, reasons)
             if group.suppressed:
                 rows = [
                     (told.channel.value, told.target, storable(told.reason, 100)) for told in group.suppressed
@@ -224,11 +239,15 @@ class PostgresLedgerStore:
             lambda connection: connection.execute(RENEW, lease_until, self.worker, ids, epochs)
         )
 
-    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
+    async def recover(
+        self, moment: datetime, unanswered: DeliveryState, held: Collection[int]
+    ) -> tuple[int, int]:
+        over = moment, self.worker, list(held)
+
         async def work(connection: Connection) -> tuple[int, int]:
             async with connection.transaction():
-                claimed = await connection.execute(RECOVER_CLAIMED, moment, self.worker)
-                in_flight = await connection.execute(RECOVER_IN_FLIGHT, moment, self.worker, unanswered.value)
+                claimed = await connection.execute(RECOVER_CLAIMED, *over)
+                in_flight = await connection.execute(RECOVER_IN_FLIGHT, *over, unanswered.value)
             return _number(claimed), _number(in_flight)
 
         return await self._connection.run(work)

@@ -4,8 +4,9 @@ Each statement is one arrow, or a bundle of arrows, of `states.DELIVERY_TRANSITI
 and `epoch` are in every WHERE: what somebody else has claimed since is not touched. Caller: ledger.py.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -78,15 +79,23 @@ _THE_OTHER = (
 )
 _BACK = f"""CASE
     WHEN EXISTS (SELECT 1 FROM dispatch WHERE dispatch.id = delivery.dispatch_id AND state = 'cancelled')
-        THEN 'cancelled'
-    WHEN NOT {_WANTED.format(may_send="", other=_THE_OTHER, now=":now")} THEN 'cancelled'
-    ELSE 'planned' END"""
+        THEN {{cancelled}}
+    WHEN NOT {_WANTED.format(may_send="", other=_THE_OTHER, now=":now")} THEN {{left}}
+    ELSE {{back}} END"""
+_STATE_BACK = _BACK.format(cancelled="'cancelled'", left="'cancelled'", back="'planned'")
+_REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'", back="{reason}")
 
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_BACK}, reason = :reason, worker = NULL, lease_until = NULL, due_at = :due, updated_at = :now
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=":reason")},
+    worker = NULL, lease_until = NULL, due_at = :due, updated_at = :now
 WHERE id = :id AND epoch = :epoch AND worker = :worker AND {HELD}
 """  # constants of this module
+
+SKIP = """
+UPDATE delivery SET state = 'skipped', reason = ?, worker = NULL, lease_until = NULL, updated_at = ?
+WHERE id = ? AND epoch = ? AND worker = ? AND state = 'claimed'
+"""
 
 ATTEMPT = (
     "INSERT INTO attempt (delivery_id, at, outcome, code, text, mode, reference) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -99,13 +108,14 @@ ON CONFLICT (channel, target) DO NOTHING
 
 RENEW = f"UPDATE delivery SET lease_until = ? WHERE id = ? AND epoch = ? AND worker = ? AND {HELD}"
 
-#: Our own are in our memory, however late a lease is renewed.
-_OVER = "lease_until < :now AND worker <> :worker"
+#: What we hold in our memory is ours, however late its lease is renewed.
+_OVER = "lease_until < :now AND (worker <> :worker OR id NOT IN (SELECT value FROM json_each(:held)))"
 _FREE = "worker = NULL, lease_until = NULL, updated_at = :now"
 
-RECOVER_CLAIMED = (
-    f"UPDATE delivery SET state = {_BACK}, {_FREE} WHERE {HELD} AND state = 'claimed' AND {_OVER}"
-)
+RECOVER_CLAIMED = f"""
+UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="reason")}, {_FREE}
+WHERE {HELD} AND state = 'claimed' AND {_OVER}
+"""  # constants of this module
 RECOVER_IN_FLIGHT = f"""
 UPDATE delivery
 SET state = :state, {_FREE}, reason = 'lease_ended',
@@ -202,6 +212,8 @@ class SqliteLedgerStore:
                     for claim, reason, due_at in group.given_back
                 ],
             )
+        for claim, reason in group.skipped:
+            cursor.execute(SKIP, (storable(reason, 100), now, claim[0], claim[1], worker))
         for channel, target, reason in group.suppressed:
             cursor.execute(SUPPRESS, (channel.value, target, storable(reason, 100), now))
         opened = []
@@ -230,8 +242,15 @@ class SqliteLedgerStore:
         rows = [(lease, claim.delivery_id, claim.epoch, self.worker) for claim in claims]
         await self._writer.run(lambda cursor: cursor.executemany(RENEW, rows))
 
-    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
-        values = {"now": stored(moment), "worker": self.worker, "state": unanswered.value}
+    async def recover(
+        self, moment: datetime, unanswered: DeliveryState, held: Collection[int]
+    ) -> tuple[int, int]:
+        values = {
+            "now": stored(moment),
+            "worker": self.worker,
+            "held": json.dumps(list(held)),
+            "state": unanswered.value,
+        }
 
         def work(cursor: sqlite3.Cursor) -> tuple[int, int]:
             claimed = cursor.execute(RECOVER_CLAIMED, values).rowcount

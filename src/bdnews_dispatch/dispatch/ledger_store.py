@@ -5,7 +5,7 @@ follows from an outcome is decided in ledger.py; here it is only written. One co
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -42,11 +42,21 @@ class Settled(NamedTuple):
 
 
 class GivenBack(NamedTuple):
-    """A claim that ends without a try. `due_at`: when it may be claimed again."""
+    """A claim that ends without a try. `due_at`: when it may be claimed again.
+
+    Where the dispatch is cancelled by then, or the reader has left, the delivery is over, with that as its reason.
+    """
 
     claim: Claim
     reason: str
     due_at: datetime
+
+
+class Skipped(NamedTuple):
+    """A claim that ends without a try, for good."""
+
+    claim: Claim
+    reason: str
 
 
 class Suppressed(NamedTuple):
@@ -73,6 +83,7 @@ class Group:
     accepted: Sequence[tuple[Claim, Outcome]] = ()
     settled: Sequence[Settled] = ()
     given_back: Sequence[GivenBack] = ()
+    skipped: Sequence[Skipped] = ()
     suppressed: Sequence[Suppressed] = ()
 
 
@@ -115,11 +126,14 @@ class LedgerStore(Protocol):
     async def renew(self, claims: Sequence[Claim], lease_until: datetime) -> None:
         """Say that these are still held."""
 
-    async def recover(self, moment: datetime, unanswered: DeliveryState) -> tuple[int, int]:
-        """Take back what others held and whose lease has ended.
+    async def recover(
+        self, moment: datetime, unanswered: DeliveryState, held: Collection[int]
+    ) -> tuple[int, int]:
+        """Take back what others held and whose lease has ended, and what this worker has claimed without knowing it.
 
         Args:
             unanswered: what becomes of a delivery in flight.
+            held: ids of the deliveries that this worker knows it holds.
 
         Returns:
             How many claims were given back, and how many deliveries were in flight.

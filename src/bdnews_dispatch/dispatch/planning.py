@@ -22,7 +22,7 @@ from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of, target_o
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publications
-from bdnews_dispatch.links import Links, random_keys
+from bdnews_dispatch.links import Links, random_key
 from bdnews_dispatch.subscribers.audience import Person, slice_of
 from bdnews_dispatch.subscribers.models import Channel, ChannelChoice
 
@@ -104,10 +104,14 @@ class Planner:
     async def _reached_before(
         self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
     ) -> frozenset[tuple[int, Channel]]:
-        """Whom an earlier dispatch of the same issue has reached or is about to reach."""
+        """Whom another dispatch of the same issue has reached or is about to reach.
+
+        Its slices and these are planned one after the other, however many workers plan: who is on two lists would else
+        be planned twice at the same moment.
+        """
         if dispatch.kind is not DispatchKind.ISSUE or not subscriber_ids:
             return frozenset()
-        issue = await session.get(Issue, dispatch.issues[0]["id"])
+        issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update={"key_share": True})
         assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
         earlier = [
             d.id for d in await dispatches_of(session, issue) if d.id is not None and d.id != dispatch.id
@@ -128,13 +132,11 @@ class Planner:
         if dispatch.kind is DispatchKind.PERIOD and person.cadence is not dispatch.cadence:
             return  # another run is theirs; a row for each would bury the ledger
         sections, person_reason = _sections_for(dispatch, contents, person)
-        channels = _channels(person)
-        keys = random_keys(now, len(channels))
-        for channel, key in zip(channels, keys, strict=True):
+        for channel in _channels(person):
             reason = person_reason or _paused(person, now) or _unreachable(person, channel)
             if not reason and (person.subscriber_id, channel) in reached:
                 reason = "already_sent"
-            yield _row(dispatch, person, channel, key, sections, reason, now)
+            yield _row(dispatch, person, channel, random_key(now), sections, reason, now)
 
 
 def _sections_for(dispatch: Dispatch, contents: Contents, person: Person) -> tuple[list[str], str]:

@@ -13,7 +13,12 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.dispatch.control import finish_if_done
+from bdnews_dispatch.dispatch.control import (
+    cancel_deliveries,
+    cancelled_with_deliveries,
+    finish_if_done,
+    is_settled,
+)
 from bdnews_dispatch.dispatch.ledger import SENDING, Ledger
 from bdnews_dispatch.dispatch.models import DUE, Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DispatchState
@@ -59,7 +64,10 @@ class Reconciler:
         self._ledger = ledger
 
     async def recover(self) -> None:
-        """Take back what dead workers held; not while the clock has just jumped, before they could renew by it."""
+        """Take back what dead workers held; not while the clock has just jumped, before they could renew by it.
+
+        What comes back to a dispatch that is cancelled is cancelled with it.
+        """
         now, steady = self._clock(), time.monotonic()
         if self._looked is not None:
             jump = (now - self._looked[0]).total_seconds() - (steady - self._looked[1])
@@ -73,6 +81,11 @@ class Reconciler:
         metrics.leases_recovered(back, unsure)
         if back or unsure:
             logger.warning("ledger.recovered", extra={"given_back": back, "uncertain": unsure})
+        async with self._database.read() as session:
+            left_over = await cancelled_with_deliveries(session)
+        for dispatch_id in left_over:
+            async with self._database.write() as session:
+                await cancel_deliveries(session, self._clock, dispatch_id)
 
     async def fill_queue(self) -> None:
         """One look at everything."""
@@ -100,7 +113,7 @@ class Reconciler:
                 )
                 if (await session.exec(due)).first() is not None:
                     jobs += [sending_job(dispatch.id, urgency(dispatch), place) for place in range(places)]
-                elif dispatch.planned_at is not None:
+                elif dispatch.planned_at is not None and await is_settled(session, dispatch.id):
                     ended.append(dispatch.id)
         for job in jobs:
             await self._queue.put(job)

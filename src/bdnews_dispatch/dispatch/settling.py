@@ -15,13 +15,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.control import find_dispatch, in_order
-from bdnews_dispatch.dispatch.models import Attempt, Delivery
-from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.subscribers.models import Channel, Subscriber
 
 #: What an operator may decide of an uncertain delivery.
-IN_DOUBT = DeliveryState.UNCERTAIN
 DECISIONS = {"sent": DeliveryState.SENT, "resend": DeliveryState.PLANNED, "failed": DeliveryState.FAILED}
 
 
@@ -118,7 +117,9 @@ async def resolve(session: AsyncSession, clock: Clock, names: Sequence[str], dec
             f"没有这些投递：{'、'.join(missing[:5])}", hint="用 bdnews deliveries list 查看。"
         )
     if wrong := [
-        f"{delivery.key}（{delivery.state}）" for delivery in found if delivery.state is not IN_DOUBT
+        f"{delivery.key}（{delivery.state}）"
+        for delivery in found
+        if delivery.state is not DeliveryState.UNCERTAIN
     ]:
         raise StateError(
             f"只能决定处于 uncertain 的投递，这些不是：{'、'.join(wrong[:5])}",
@@ -136,6 +137,8 @@ async def resolve_all(session: AsyncSession, clock: Clock, dispatch_id: int, dec
 
 async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool], decision: str) -> int:
     then, now = DECISIONS[decision], clock()
+    if then is DeliveryState.PLANNED:
+        await _check_may_send(session, which)
     changes: dict[str, object] = {
         "state": then,
         "reason": f"decided:{decision}",
@@ -146,11 +149,30 @@ async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool
         changes["sent_at"] = now
     rows = await session.execute(
         update(Delivery)
-        .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == IN_DOUBT)))
+        .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == DeliveryState.UNCERTAIN)))
         .values(**changes)
         .returning(col(Delivery.id))
     )
     return len(rows.all())
+
+
+async def _check_may_send(session: AsyncSession, which: ColumnElement[bool]) -> None:
+    """Raises: StateError: one of them is of a dispatch that is cancelled, and would never go out."""
+    cancelled = await session.exec(
+        select(Dispatch.id)
+        .join(Delivery, col(Delivery.dispatch_id) == col(Dispatch.id))
+        .where(
+            which,
+            col(Delivery.state) == DeliveryState.UNCERTAIN,
+            col(Dispatch.state) == DispatchState.CANCELLED,
+        )
+        .limit(1)
+    )
+    if (dispatch_id := cancelled.first()) is not None:
+        raise StateError(
+            f"发送任务 {dispatch_id} 已取消，其中的投递不能重发",
+            hint="没有作任何改动。可视为已发（sent）或失败（failed）；要让他们收到，请重新分发这一期。",
+        )
 
 
 def _seen(delivery: Delivery, person: Subscriber, attempt: Attempt | None, mail_domain: str) -> Seen:

@@ -166,7 +166,8 @@ class Stock:
         for turn in self._in_turn.values():
             for dispatch in [dispatch_id] if dispatch_id is not None else list(turn):
                 out += turn.pop(dispatch, ())
-                self._number.pop(dispatch, None)
+                if self._number.pop(dispatch, None):
+                    self._on_low(dispatch)
         for pace, heap in list(self._aside.items()):
             out += [entry[2] for entry in heap if dispatch_id in (None, entry[2].claim.dispatch_id)]
             heap[:] = [entry for entry in heap if dispatch_id not in (None, entry[2].claim.dispatch_id)]

@@ -7,8 +7,8 @@ Callers: service.py, the reconciler, readiness.
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -50,16 +50,15 @@ async def present(database: Database, clock: Clock, name: str, roles: Collection
     async def again_and_again() -> None:
         while True:
             await asyncio.sleep(ALIVE_SECONDS)
-            try:
+            with _or_warn("node.not_seen"):
                 await say()
-            except (SQLAlchemyError, OSError) as error:
-                logger.warning("node.not_seen", extra={"error": type(error).__name__})
 
     await say()
     async with _beside(again_and_again(), "present"):
         yield
-    async with database.write_beside() as session:
-        await session.execute(delete(Node).where(col(Node.name) == name))
+    with _or_warn("node.not_seen"):  # it is gone by itself after a while
+        async with database.write_beside() as session:
+            await session.execute(delete(Node).where(col(Node.name) == name))
 
 
 async def number_there(session: AsyncSession, clock: Clock, role: str) -> int:
@@ -108,18 +107,21 @@ async def leading(
     """
 
     async def try_to_lead() -> None:
-        while not await hold(database, clock, lease, holder):  # noqa: ASYNC110  # another process gives it up
+        asked = clock()
+        while not await hold(database, clock, lease, holder):
             await asyncio.sleep(LEAD_SECONDS)
-        until = clock() + LEASE
+            asked = clock()
+        until = asked + LEASE
         logger.info("lease.taken", extra={"lease": lease, "holder": holder})
         async with lead():
             while clock() < until:
                 await asyncio.sleep(LEAD_SECONDS)
+                asked = clock()
                 try:
                     if not await hold(database, clock, lease, holder):
                         break
-                    until = clock() + LEASE
-                except (SQLAlchemyError, OSError):  # it is ours until its end
+                    until = asked + LEASE
+                except SQLAlchemyError:  # it is ours until its end
                     logger.warning("lease.not_renewed", extra={"lease": lease})
         logger.warning("lease.lost", extra={"lease": lease, "holder": holder})
 
@@ -133,7 +135,19 @@ async def leading(
 
     async with _beside(again_and_again(), "lead"):
         yield
-    await release(database, clock, lease, holder)
+    with _or_warn("lease.not_released"):  # it ends by itself
+        await release(database, clock, lease, holder)
+
+
+@contextmanager
+def _or_warn(words: str) -> Iterator[None]:
+    """What a database that is away keeps from being written is no reason to end."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        logger.warning(words, extra={"error": type(error).__name__})
+    except Exception:
+        logger.exception(words)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """News between processes: PostgreSQL's LISTEN and NOTIFY. A hint to look at the rows, never the news itself.
 
 In: notifications. Out: calls. What came while the connection was away is lost, so after each new connection everybody
-is told to look. Callers: service.py (worker, web).
+is told to look. Caller: service.py (worker).
 """
 
 import asyncio
@@ -16,8 +16,6 @@ from bdnews_dispatch.db.postgres import connect
 
 logger = logging.getLogger(__name__)
 
-#: Told when an event is recorded; the payload is the event's name.
-EVENTS = "bdnews_events"
 #: Between two tries to connect, and between two signs of life.
 AGAIN_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
@@ -50,6 +48,8 @@ class Notifications:
                 await self._listen_once()
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 logger.warning("notifications.lost", extra={"error": type(error).__name__})
+            except Exception:
+                logger.exception("notifications.lost")
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _listen_once(self) -> None:

@@ -18,10 +18,12 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.statements import backend_of, insert_new
 from bdnews_dispatch.messaging.models import Event, EventHandling
-from bdnews_dispatch.messaging.notifications import EVENTS
 from bdnews_dispatch.telemetry import metrics, traces
 
 logger = logging.getLogger(__name__)
+
+#: The channel of PostgreSQL that tells when an event is recorded; the payload is the event's name.
+EVENTS = "bdnews_events"
 
 #: What pipeline.py lists: it writes through the session it is given, and must do no harm when run again.
 Handler = Callable[[AsyncSession, Event], Awaitable[None]]

@@ -122,6 +122,8 @@ class PostgresQueue:
                     await self._connection.run(lambda connection: connection.execute(_SWEEP, LOG_KEPT))
             except StorageError as error:
                 logger.warning("queue.unavailable", extra={"error": str(error)})
+            except Exception:
+                logger.exception("queue.no_sign_of_life")
             await asyncio.sleep(ALIVE_SECONDS)
             since_sweep += ALIVE_SECONDS
 

@@ -51,7 +51,7 @@ class Backlog:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await self._read()
-            except (SQLAlchemyError, TimeoutError, OSError) as error:
+            except (SQLAlchemyError, TimeoutError) as error:
                 logger.warning("operations.backlog_not_read", extra={"error": type(error).__name__})
                 metrics.backlog_unknown()
             self._read_at = time.monotonic()

@@ -80,10 +80,10 @@ class Readiness:
             return Check(
                 "database",
                 ok=False,
-                message=f"结构为 {revision}，应为 {newest}",
+                message=f"数据库结构为 {revision or '空'}，应为 {newest}",
                 what_to_do="请用新版程序启动一次，它会升级。",
             )
-        return Check("database", ok=True, message=f"结构 {revision}")
+        return Check("database", ok=True, message=f"可用，结构 {revision}")
 
     async def _check_disk(self) -> Check:
         # Where the database is a server and the keys are settings, nobody needs the folder, and it may not be there.
@@ -127,7 +127,7 @@ class Readiness:
                 message=f"暂不可用：{'、'.join(broken)}",
                 what_to_do="请运行 bdnews doctor 查明原因；修好后自动继续，什么都不会丢。",
             )
-        return Check("channels", ok=True, message="没有熔断")
+        return Check("channels", ok=True, message="各通道可用")
 
 
 async def _in_time(name: str, check: Callable[[], Awaitable[Check]], what_to_do: str) -> Check:

@@ -29,7 +29,7 @@ ProcessCollector(registry=REGISTRY)
 #: The values of labels that are known beforehand, so that each stands at 0 from the start: a rate needs two points, and
 #: an alert must not miss the first. Tests hold them to the enums, which stand in rooms above this one.
 CHANNELS = ("email", "wechat")
-OUTCOMES = ("accepted", "deferred", "refused", "uncertain", "gate_closed", "unavailable")
+OUTCOMES = ("accepted", "deferred", "refused", "uncertain", "gate_closed", "skipped", "unavailable")
 #: Recipients at a provider that config/providers.toml does not name.
 OTHERS = "others"
 
@@ -103,6 +103,12 @@ _reasons = Counter(
     ["channel", "reason"],
     registry=REGISTRY,
 )
+_given_back = Counter(
+    "bdnews_deliveries_given_back",
+    "Deliveries that were claimed and went back untried, by channel and class of the reason.",
+    ["channel", "reason"],
+    registry=REGISTRY,
+)
 #: The first part of our own dotted codes (`connect.refused`) that stands for itself; all else is `other`.
 REASONS = (
     "4xx",
@@ -110,18 +116,22 @@ REASONS = (
     "address",
     "answer",
     "auth",
+    "breaker",
     "compose",
     "connect",
     "connection",
     "content",
+    "dispatch_stopped",
     "gate",
     "lane",
     "ledger",
     "message",
     "no_address",
     "other",
+    "paced",
     "platform",
     "reply",
+    "stopping",
     "suppressed",
     "timeout",
     "tls",
@@ -165,6 +175,11 @@ def finished(channel: str, outcome: str, provider: str, code: str) -> None:
     _tried.number[values] += 1
     if outcome != "accepted":
         _reasons.labels(channel, reason_class(code)).inc()
+
+
+def given_back(channel: str, code: str) -> None:
+    """A delivery that was claimed goes back untried. Args: code: why; its class is counted."""
+    _given_back.labels(channel, reason_class(code)).inc()
 
 
 def reason_class(code: str) -> str:

@@ -13,10 +13,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.group_commit import GroupCommit
 from bdnews_dispatch.tracking.machines import machine_of_request
 from bdnews_dispatch.tracking.models import HitKind
 from bdnews_dispatch.tracking.recording import Touch, record_hits
+from bdnews_dispatch.web.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
 

@@ -64,7 +64,7 @@ async def read_metrics(request: web.Request) -> web.Response:
     await request.app[BACKLOG].refresh()
     if readiness.worker is not None:
         metrics.breakers(readiness.worker.breakers())
-        with suppress(SQLAlchemyError, OSError, BdnewsError):  # then `bdnews_ready` tells of it
+        with suppress(SQLAlchemyError, BdnewsError):  # then `bdnews_ready` tells of it
             metrics.jobs_waiting((await readiness.worker.jobs_waiting()).items())
     return web.Response(body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST, **_NOT_KEPT})
 

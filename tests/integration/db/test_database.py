@@ -14,13 +14,13 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.db.group_commit import GroupCommit
 from bdnews_dispatch.db.migrate import current_revision, newest_revision, upgrade
 from bdnews_dispatch.db.types import metadata
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.subscribers.models import ListMembership, MailingList
+from bdnews_dispatch.web.group_commit import GroupCommit
 
 NOW = dt.datetime(2026, 11, 23, 9, tzinfo=dt.timezone(dt.timedelta(hours=8)))
 

@@ -79,8 +79,8 @@ STATEMENTS: dict[str, tuple[str, list[Any], set[str]]] = {
     ),
     "given back": (ledger.GIVE_BACK, [NOW, "w", *HELD, ["x"] * 3, [NOW] * 3], {"pk_delivery"}),
     "renew": (ledger.RENEW, [NOW, "w", *HELD], {"pk_delivery"}),
-    "recover claimed": (ledger.RECOVER_CLAIMED, [NOW, "v"], {"ix_delivery_held"}),
-    "recover in flight": (ledger.RECOVER_IN_FLIGHT, [NOW, "v", "uncertain"], {"ix_delivery_held"}),
+    "recover claimed": (ledger.RECOVER_CLAIMED, [NOW, "v", [1, 2]], {"ix_delivery_held"}),
+    "recover in flight": (ledger.RECOVER_IN_FLIGHT, [NOW, "v", [1, 2], "uncertain"], {"ix_delivery_held"}),
     "who reads": (audience._PEOPLE_POSTGRES, [list(range(1, 201)), "dsj"], {"pk_subscriber"}),
     "by its key": ("SELECT id FROM delivery WHERE key = $1", ["x"], {"uq_delivery_key"}),
     "in doubt": (

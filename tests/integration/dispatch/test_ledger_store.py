@@ -22,6 +22,7 @@ from bdnews_dispatch.dispatch.ledger_store import (
     Group,
     LedgerStore,
     Settled,
+    Skipped,
     Suppressed,
 )
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
@@ -109,7 +110,7 @@ def write(**parts: Callable[[Claim, Any], Any]) -> Do:
 
 def recover(unanswered: DeliveryState) -> Do:
     async def do(store: LedgerStore, station: Station, _held: Claim) -> Any:
-        return await store.recover(station.parts.clock() + timedelta(seconds=1), unanswered)
+        return await store.recover(station.parts.clock() + timedelta(seconds=1), unanswered, [])
 
     return do
 
@@ -125,6 +126,7 @@ def settled(state: DeliveryState) -> Do:
 BY_WORKER: dict[str, Do] = {
     "gate": write(gates=lambda held, _: held),
     "accepted": write(accepted=lambda held, _: (held, ACCEPTED)),
+    "skip": write(skipped=lambda held, _: Skipped(held, "suppressed")),
     "give back": write(given_back=lambda held, now: GivenBack(held, "x", now)),
     **{state.value: settled(state) for state in (DeliveryState.FAILED, DeliveryState.DEFERRED)},
     **{f"unanswered {state.value}": settled(state) for state in UNANSWERED},
@@ -155,6 +157,7 @@ async def test_only_along_the_arrows(
     assert ("accepted", DeliveryState.UNCERTAIN, DeliveryState.SENT) in moves
     back = DeliveryState.CANCELLED if dispatch_state is DispatchState.CANCELLED else DeliveryState.PLANNED
     assert ("give back", DeliveryState.CLAIMED, back) in moves
+    assert ("skip", DeliveryState.CLAIMED, DeliveryState.SKIPPED) in moves
     assert ("recover uncertain", DeliveryState.CLAIMED, back) in moves
     for state in UNANSWERED:
         assert (f"recover {state.value}", DeliveryState.IN_FLIGHT, state) in moves
@@ -243,8 +246,12 @@ async def test_a_renewed_lease_is_not_taken_back(station: Station, store: Ledger
     later = station.parts.clock() + timedelta(seconds=120)
     await store.renew(claims[:2], later + timedelta(seconds=60))
     async with ledger_store(station.parts.database, "v") as other:
-        assert await other.recover(later, DeliveryState.UNCERTAIN) == (1, 0)
-    assert (await store.recover(later + timedelta(days=1), DeliveryState.UNCERTAIN)) == (0, 0), "its own"
+        assert await other.recover(later, DeliveryState.UNCERTAIN, []) == (1, 0)
+    much_later, own = later + timedelta(days=1), [held.delivery_id for held in claims]
+    assert await store.recover(much_later, DeliveryState.UNCERTAIN, own) == (0, 0), "its own"
+    assert await store.recover(much_later, DeliveryState.UNCERTAIN, own[:1]) == (1, 0), (
+        "claimed, and never heard of"
+    )
 
 
 SQLITE = [
@@ -265,6 +272,7 @@ async def test_the_partial_indexes_are_used(station: Station, backend: Backend) 
         "worker": "w",
         "limit": 9,
         "state": "uncertain",
+        "held": "[1, 2]",
     }
     for query, index in SQLITE:
         async with station.parts.database.read() as session:
@@ -275,6 +283,15 @@ async def test_the_partial_indexes_are_used(station: Station, backend: Backend) 
 
 
 def test_both_speak_of_the_same_statements() -> None:
-    names = {"CLAIM", "GATES", "GIVE_BACK", "RENEW", "SUPPRESS", "RECOVER_CLAIMED", "RECOVER_IN_FLIGHT"}
+    names = {
+        "CLAIM",
+        "GATES",
+        "GIVE_BACK",
+        "SKIP",
+        "RENEW",
+        "SUPPRESS",
+        "RECOVER_CLAIMED",
+        "RECOVER_IN_FLIGHT",
+    }
     for module in (ledger_sqlite, ledger_postgres):
         assert names <= set(vars(module))

@@ -251,11 +251,13 @@ async def _connect(client: aiosmtplib.SMTP, where: str) -> None:
         ) from error
     except ssl.SSLError as error:
         raise _tls_error(error, where) from error
-    except (aiosmtplib.SMTPException, OSError) as error:
+    except (aiosmtplib.SMTPException, OSError, UnicodeError) as error:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             raise _tls_error(cause, where) from error
-        if isinstance(cause, socket.gaierror):
+        if isinstance(cause, socket.gaierror) or isinstance(
+            error, UnicodeError
+        ):  # no name: `smtp..example.cn`
             raise RelayError(
                 f"找不到邮件中继的主机 {where}",
                 code="connect.dns",

@@ -1,7 +1,7 @@
 """One writer, many askers: requests that come while a transaction runs share the next one.
 
 A commit costs a disk write; a transaction a message would be the slowest part of sending. One writer task also means
-that rows are locked in one order, so two commits can't deadlock.
+that rows are locked in one order, so two commits can't deadlock. Caller: hits (the ledger has its own).
 """
 
 import asyncio

@@ -1,0 +1,64 @@
+"""PostgreSQL away, in every way in which it can be: callers who expect a database's error get one."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from tests import postgres
+
+from bdnews_dispatch.db import postgres as ours
+from bdnews_dispatch.db.engine import Database
+
+
+@pytest.fixture
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return postgres.database_url(str(tmp_path_factory.mktemp("away")))
+
+
+async def ask(database: Database, statement: str = "SELECT 1") -> None:
+    async with database.read() as session:
+        await session.execute(text(statement))
+
+
+async def test_nobody_listens() -> None:
+    database = Database("postgresql://bdnews:secret@127.0.0.1:1/bdnews")
+    with pytest.raises(SQLAlchemyError) as raised:
+        await ask(database)
+    assert "secret" not in str(raised.value)
+    await database.close()
+
+
+async def test_it_takes_nobody_in(url: str) -> None:
+    database = Database(url)
+    postgres.execute(
+        postgres.server_url().render_as_string(hide_password=False),
+        f"ALTER DATABASE {database.url.database} ALLOW_CONNECTIONS false",
+    )
+    with pytest.raises(SQLAlchemyError):
+        await ask(database)
+    await database.close()
+
+
+async def test_it_does_not_answer(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "COMMAND_SECONDS", 0.3)
+    database = Database(url)
+    with pytest.raises(SQLAlchemyError):
+        await ask(database, "SELECT pg_sleep(3)")
+    await ask(database)
+    await database.close()
+
+
+async def test_it_does_not_even_greet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "CONNECT_SECONDS", 0.3)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        database = Database(f"postgresql://bdnews:secret@127.0.0.1:{port}/bdnews")
+        with pytest.raises(SQLAlchemyError):
+            await ask(database)
+        await database.close()
