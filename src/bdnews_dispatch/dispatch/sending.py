@@ -166,6 +166,11 @@ class Sender:
         """Of each way out, whether its breaker has opened and nothing has got through since."""
         return {way.name: way.breaker.is_tried() for way in self._ways.values()}
 
+    @property
+    def unwritable(self) -> StorageError | None:
+        """Why the ledger can't be written just now; None: it can."""
+        return self._ledger.unwritable
+
     async def send_batch(self, dispatch_id: int, urgency: int = 0) -> int:
         """Claim the next batch of the dispatch for each channel that has room, and put it into stock.
 
