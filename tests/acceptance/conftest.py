@@ -64,7 +64,11 @@ class Machine:
         with log.open("w", encoding="utf-8") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
-                env={**self.environment, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+                env={
+                    **self.environment,
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONPATH": str(Path(__file__).parents[2]),
+                },
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,

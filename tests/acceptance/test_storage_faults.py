@@ -67,6 +67,7 @@ def test_a_full_disk(machine: "Machine", world: World) -> None:
     nobody_twice_nobody_lost(machine, world, dispatch)
 
 
+@pytest.mark.fault(6)
 def test_a_database_that_somebody_locks_for_half_a_minute(machine: "Machine", world: World) -> None:
     dispatch = started(machine, NUMBER)
     worker = machine.start("worker")

@@ -124,7 +124,12 @@ class Ledger:
         now = self._clock()
         try:
             claims, people = await self._store.claim(
-                dispatch_id, channel, limit, publication=publication, moment=now, lease_until=now + self._lease
+                dispatch_id,
+                channel,
+                limit,
+                publication=publication,
+                moment=now,
+                lease_until=now + self._lease,
             )
         except StorageError as error:
             self._failed(error)
