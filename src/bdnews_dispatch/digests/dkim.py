@@ -204,7 +204,7 @@ def _private(path: Path) -> rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey:
     except OSError as error:
         raise SettingsError(
             f"读不到 DKIM 私钥文件 {path}：{error.strerror}",
-            hint="请确认设置 email.dkim_key 与 email.dkim_ed25519_key 的路径正确，并且服务的用户可以读取。",
+            hint="请确认设置 email.dkim_key、email.dkim_ed25519_key 的路径，以及服务的用户可以读取。",
         ) from error
     try:
         private = load_pem_private_key(pem, password=None)
