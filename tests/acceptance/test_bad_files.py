@@ -61,11 +61,11 @@ def test_bad_files_are_set_aside_and_hold_nobody_up(machine: "Machine") -> None:
     while {path.name for path in folder.glob("*.md")}:
         assert time.monotonic() < deadline, list(folder.iterdir())
         time.sleep(0.05)
-    for name in bad:
+    for name, content in bad.items():
         report = json.loads((folder / "rejected" / f"{name}.report.json").read_text(encoding="utf-8"))
         assert report["code"].startswith("issue."), name
         assert report["message"]
-        assert (folder / "rejected" / name).stat().st_size == len(bad[name])
+        assert (folder / "rejected" / name).stat().st_size == len(content)
     assert (folder / "half.md.part").exists(), "who copies has not done yet"
     grown = most_memory(scheduler.pid) - before
     assert grown < 200 * MEGABYTE, f"{grown / MEGABYTE:.0f} MB"

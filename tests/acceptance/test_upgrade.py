@@ -39,8 +39,9 @@ def test_old_processes_go_on_while_the_schema_moves_under_them(
     dispatch = started(machine, NUMBER)
     ports = {}
     for role in roles:
-        port = machine.environment["BDNEWS_OPERATIONS__PORT"] = str(free_port())
-        ports[int(port)] = machine.start(role)
+        port = free_port()
+        machine.environment["BDNEWS_OPERATIONS__PORT"] = str(port)
+        ports[port] = machine.start(role)
     going_on(world, 100)
     versions = machine.folder / "next"
     revision = write_migration(versions)
