@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from bdnews_dispatch.settings import Settings, load_settings
 from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.targeting import read_target
 
+#: Faults at the full size of docs/faults.md, not at the one that fits into every run.
+FULL = bool(os.environ.get("BDNEWS_TEST_FULL"))
 START = dt.datetime(2026, 11, 23, 1, tzinfo=dt.UTC)
 DSJ = load_publications().named("dsj")
 SECTIONS = DSJ.section_keys

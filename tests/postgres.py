@@ -148,6 +148,16 @@ def database_url(name: str) -> str:
     return url.set(database=database).render_as_string(hide_password=False)
 
 
+def empty_database_url() -> str:
+    """The URL of a database in which nobody has made a table."""
+    url = server_url()
+    database = f"bdnews_test_{secrets.token_hex(6)}"
+    _sql(url, f"CREATE DATABASE {database}")
+    if os.environ.get("BDNEWS_TEST_POSTGRES_URL"):
+        atexit.register(_sql, url, f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+    return url.set(database=database).render_as_string(hide_password=False)
+
+
 def execute(url: str, statement: str) -> None:
     """Run statements by a connection of their own."""
     _sql(make_url(url), statement)

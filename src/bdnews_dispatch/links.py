@@ -204,6 +204,10 @@ class Links:
         return f"{self.base_url}/issues/{publication}"
 
 
+#: In the data folder.
+_KEPT = "signing.key"
+
+
 def read_keys(texts: Sequence[str]) -> list[SigningKey]:
     """Keys from settings, each `KID:SECRET`.
 
@@ -222,9 +226,15 @@ def read_keys(texts: Sequence[str]) -> list[SigningKey]:
     return keys
 
 
+def kept_key_if_any(folder: Path) -> list[SigningKey]:
+    """The key that this installation once made for itself; links in old mails are signed by it."""
+    path = folder / _KEPT
+    return read_keys([path.read_text(encoding="ascii").strip()]) if path.is_file() else []
+
+
 def kept_key(folder: Path) -> SigningKey:
     """The key of this installation, made once and kept readable for its owner alone."""
-    path = folder / "signing.key"
+    path = folder / _KEPT
     folder.mkdir(parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

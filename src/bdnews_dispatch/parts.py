@@ -16,7 +16,7 @@ from bdnews_dispatch.db.server_clock import ServerClock
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.errors import SettingsError, StorageError
 from bdnews_dispatch.issues.publications import Publications, load_publications
-from bdnews_dispatch.links import Links, Signer, kept_key, read_keys
+from bdnews_dispatch.links import Links, Signer, kept_key, kept_key_if_any, read_keys
 from bdnews_dispatch.settings import Settings
 
 
@@ -56,7 +56,11 @@ async def open_parts(settings: Settings, clock: Clock = system_clock) -> AsyncIt
         if database.backend is Backend.POSTGRESQL and clock is system_clock:
             clock = ServerClock(database)
             await clock.ask()
-        signer = Signer(keys or [kept_key(settings.service.data_folder)])
+        folder = settings.service.data_folder
+        if keys:  # the key from before there were any in the settings goes on verifying
+            known = {key.id for key in keys}
+            keys += [key for key in kept_key_if_any(folder) if key.id not in known]
+        signer = Signer(keys or [kept_key(folder)])
         yield Parts(settings, clock, database, publications, Links(settings.base_url, signer))
     finally:
         await database.close()

@@ -351,6 +351,8 @@ async def running(
         BdnewsError: it can't start; says why and what to do.
     """
     async with AsyncExitStack() as stack:
+        # First of all: what is wrong with it is said before anything has begun.
+        timetable = read_timetable(settings.schedule, settings.service.timezone)
         operations = settings.operations
         role = "serve" if len(roles) > 1 else next(iter(roles), "")
         await stack.enter_async_context(
@@ -390,7 +392,6 @@ async def running(
             readiness.worker = worker
             wake = worker.wake
         if Role.SCHEDULER in roles:
-            timetable = read_timetable(settings.schedule, settings.service.timezone)
             catch_up = CatchUp(
                 parts.database, clock, parts.publications, timetable, settings.schedule.catch_up_days
             )

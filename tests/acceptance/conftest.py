@@ -56,13 +56,19 @@ class Machine:
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
 
-    def start(self, *arguments: str, until: str = "已启动") -> subprocess.Popen[str]:
-        """Start a process that stays; wait for its word that it is up."""
+    def start(
+        self, *arguments: str, until: str = "已启动", module: str = "bdnews_dispatch"
+    ) -> subprocess.Popen[str]:
+        """Start a process that stays; wait for its word that it is up. Args: module: of tests/, instead of `bdnews`."""
         log = self.folder / f"{arguments[0]}-{len(self._running)}.log"
         with log.open("w", encoding="utf-8") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bdnews_dispatch", *arguments],
-                env={**self.environment, "PYTHONUNBUFFERED": "1"},
+                [sys.executable, "-m", module, *arguments],
+                env={
+                    **self.environment,
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONPATH": str(Path(__file__).parents[2]),
+                },
                 cwd=self.folder,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -104,6 +104,7 @@ def settled(machine: "Machine", dispatch: str, number: int) -> dict[str, Any]:
         time.sleep(0.5)
 
 
+@pytest.mark.fault(1, 5)
 def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> None:
     number, kills = 20_000, 20
     dispatch = started(machine, number)
@@ -119,6 +120,8 @@ def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> No
     assert len(listed) == counts["uncertain"], "each one is listed"
     everybody = {f"reader{n}@readers.example" for n in range(1, number + 1)}
     assert everybody - set(taken) <= listed, "nobody is lost whom the ledger does not name"
+    with sqlite3.connect(machine.folder / "var" / "bdnews.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     print(f"kills={kills} uncertain={counts['uncertain']} of which taken={len(listed & set(taken))}")  # noqa: T201
 
 
@@ -137,6 +140,7 @@ def test_with_resend_a_repeat_has_the_same_message_id(machine: "Machine", world:
     assert all(len(ids) == 1 for ids in by_recipient.values()), "a receiver can drop the repeat"
 
 
+@pytest.mark.fault(3)
 def test_sigterm_in_mid_run_leaves_nothing_in_doubt(machine: "Machine", world: World) -> None:
     number = 6_000
     dispatch = started(machine, number)
@@ -177,6 +181,7 @@ def stopped_between_commits(machine: "Machine", worker: "subprocess.Popen[str]")
     raise AssertionError("it holds the lock whenever one looks")
 
 
+@pytest.mark.fault(2)
 def test_a_worker_that_slept_beyond_its_lease_sends_nothing_that_another_has(
     machine: "Machine", world: World
 ) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.acceptance.test_crashes import LEASE_SECONDS, World, settled, started
+from tests.making import FULL
 from tests.postgres import Server, execute
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def end(machine: "Machine", world: World, dispatch: str, number: int, most_in_do
     assert counts["uncertain"] <= most_in_doubt
 
 
+@pytest.mark.fault(1, 2, 4, 7)
 def test_everything_dies_in_turn(machine: "Machine", server: Server, world: World) -> None:
     """Kill -9 × 20, SIGSTOP beyond the lease × 5, the server crashed × 2, the queue emptied: in one run."""
     seed = int(os.environ.get("CRASH_SEED", random.SystemRandom().randrange(10**9)))
@@ -119,3 +121,29 @@ def test_everything_dies_in_turn(machine: "Machine", server: Server, world: Worl
     world.answers_after(0.002)
     end(machine, world, dispatch, NUMBER, most_in_doubt=(20 + 5) * CONNECTIONS)
     assert all(worker.poll() is None for worker in workers.running), "who was not killed lives"
+
+
+@pytest.mark.fault(4)
+def test_a_server_that_is_away_for_longer_than_a_lease(
+    machine: "Machine", server: Server, world: World
+) -> None:
+    """In order, as for an upgrade of the server, and not back for a while: nobody dies of it, nobody sends unseen."""
+    number, away = (10_000, 30.0) if FULL else (1_500, 3.0 * LEASE_SECONDS)
+    dispatch = started(machine, number)
+    running = [machine.start(role) for role in ("scheduler", "worker", "worker")]
+    while world.number() < 200:
+        time.sleep(0.005)
+    server.stop("fast")
+    time.sleep(0.5)
+    before = world.number()
+    time.sleep(away)
+    assert world.number() == before < number, "no gate, no dot"
+    assert all(process.poll() is None for process in running)
+    server.start()
+    back_at = time.monotonic()
+    while world.number() == before:
+        assert time.monotonic() < back_at + 15, "it goes on by itself"
+        time.sleep(0.01)
+    world.answers_after(0.002)
+    end(machine, world, dispatch, number, most_in_doubt=2 * CONNECTIONS)
+    assert all(process.poll() is None for process in running)

@@ -42,14 +42,14 @@ def test_a_page_of_node_a_follows_what_node_b_sends(machine: Machine, world: Wor
         page.goto(f"http://127.0.0.1:{port}/dispatches")
         page.get_by_role("link", name=dispatch, exact=True).click()
         state, done = page.locator("[data-show=state]"), page.locator("[data-show=done]")
-        expect(state).to_have_text("已排期")
+        expect(state).to_have_text("待开始")
         worker = machine.start("worker")  # node B
         expect(state).to_have_text("发送中", timeout=30_000)
         expect(page.locator("[data-show=speed]")).to_contain_text("每秒", timeout=20_000)
         half = int(done.inner_text())
         machine.stop(worker)
         machine.start("worker")  # B ends, and C goes on
-        expect(state).to_have_text("已完成", timeout=60_000)
+        expect(state).to_have_text("已结束", timeout=60_000)
         assert 0 < half < NUMBER
         expect(done).to_have_text(str(NUMBER))
         browser.close()

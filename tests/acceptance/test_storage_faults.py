@@ -11,7 +11,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.acceptance.conftest import free_port
 from tests.acceptance.test_crashes import World, settled, started, world
+from tests.acceptance.test_operations import ask, ready
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Machine
@@ -37,8 +39,11 @@ def nobody_twice_nobody_lost(machine: "Machine", world: World, dispatch: str) ->
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.fault(6)
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process are Linux's")
 def test_a_full_disk(machine: "Machine", world: World) -> None:
+    port = free_port()
+    machine.environment["BDNEWS_OPERATIONS__PORT"] = str(port)
     dispatch = started(machine, NUMBER)
     worker = machine.start("worker")
     while world.number() < 300:
@@ -51,10 +56,18 @@ def test_a_full_disk(machine: "Machine", world: World) -> None:
     time.sleep(3)
     assert stands_still(world)
     assert worker.poll() is None
+    status, said = ask(port, "/ready")
+    assert status == 503
+    assert "磁盘已满" in said
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    deadline = time.monotonic() + 20
+    while not ready(port):
+        assert time.monotonic() < deadline, ask(port, "/ready")
+        time.sleep(0.1)
     nobody_twice_nobody_lost(machine, world, dispatch)
 
 
+@pytest.mark.fault(6)
 def test_a_database_that_somebody_locks_for_half_a_minute(machine: "Machine", world: World) -> None:
     dispatch = started(machine, NUMBER)
     worker = machine.start("worker")

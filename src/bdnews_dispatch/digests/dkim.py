@@ -203,7 +203,8 @@ def _private(path: Path) -> rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey:
         pem = path.read_bytes()
     except OSError as error:
         raise SettingsError(
-            f"读不到 DKIM 私钥文件 {path}：{error.strerror}", hint="请确认路径正确，并且服务的用户可以读取。"
+            f"读不到 DKIM 私钥文件 {path}：{error.strerror}",
+            hint="请确认设置 email.dkim_key、email.dkim_ed25519_key 的路径，以及服务的用户可以读取。",
         ) from error
     try:
         private = load_pem_private_key(pem, password=None)

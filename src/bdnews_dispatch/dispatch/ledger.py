@@ -44,6 +44,8 @@ ROWS_AT_ONCE = 500
 #: Measured with 10 lanes: up to a tenth more mails a second than without; the share itself hardly matters.
 COMPANY = 0.8
 COMPANY_SECONDS = 0.001
+#: What could not be written is tried again each second: a failure older than this is over.
+UNWRITABLE_SECONDS = 10.0
 
 
 #: What gates and results are ordered by; nothing behind it need be comparable.
@@ -88,6 +90,7 @@ class Ledger:
         self._all_stored = asyncio.Event()
         self._all_stored.set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._failure: tuple[float, StorageError] | None = None
 
     async def __aenter__(self) -> Self:
         await self._store.__aenter__()
@@ -111,6 +114,16 @@ class Ledger:
         """How long a claim lasts without a sign of life."""
         return self._settings.lease_seconds
 
+    @property
+    def unwritable(self) -> StorageError | None:
+        """Why nothing can be written just now; None: as far as is known, it can."""
+        if self._failure is None or time.monotonic() - self._failure[0] > UNWRITABLE_SECONDS:
+            return None
+        return self._failure[1]
+
+    def _failed(self, error: StorageError) -> None:
+        self._failure = time.monotonic(), error
+
     async def claim(
         self, dispatch_id: int, channel: Channel, limit: int, *, publication: str
     ) -> tuple[list[Claim], dict[int, Person]]:
@@ -123,9 +136,18 @@ class Ledger:
             StorageError: the database can't be written; nothing is claimed.
         """
         now = self._clock()
-        claims, people = await self._store.claim(
-            dispatch_id, channel, limit, publication=publication, moment=now, lease_until=now + self._lease
-        )
+        try:
+            claims, people = await self._store.claim(
+                dispatch_id,
+                channel,
+                limit,
+                publication=publication,
+                moment=now,
+                lease_until=now + self._lease,
+            )
+        except StorageError as error:
+            self._failed(error)
+            raise
         self._held.update((claim.delivery_id, claim) for claim in claims)
         return claims, people
 
@@ -167,11 +189,14 @@ class Ledger:
                 for _, answer in gates:
                     if not answer.done():
                         answer.set_exception(error)
+                if isinstance(error, StorageError):
+                    self._failed(error)
                 log = logger.warning if isinstance(error, StorageError) else logger.exception
                 log("ledger.commit_failed", extra={"error": str(error), "kept": len(self._results)})
                 self._something.set()
                 await asyncio.sleep(STORE_AGAIN_SECONDS)
                 continue
+            self._failure = None
             metrics.commit_group(time.perf_counter() - began, len(gates) + len(results))
             for (_, answer), may in zip(gates, passed, strict=True):
                 if not answer.done():

@@ -25,6 +25,7 @@ from bdnews_dispatch.dispatch.pacing import Pace
 from bdnews_dispatch.dispatch.stock import Parcel, Stock
 from bdnews_dispatch.dispatch.stocking import STOPPING, Stocking
 from bdnews_dispatch.dispatch.ways import CardWay, Channels, MailWay, Way
+from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import Settings
@@ -125,6 +126,11 @@ class Sender:
     def breakers(self) -> dict[str, bool]:
         """Of each way out, whether its breaker has opened and nothing has got through since."""
         return {way.name: way.breaker.is_tried() for way in self._ways.values()}
+
+    @property
+    def unwritable(self) -> StorageError | None:
+        """Why the ledger can't be written just now; None: it can."""
+        return self._ledger.unwritable
 
     async def send_batch(self, dispatch_id: int, urgency: int = 0) -> int:
         """As `Stocking.claim_batch`."""

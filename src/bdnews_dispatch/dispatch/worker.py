@@ -85,6 +85,11 @@ class Worker:
         """Of each way out, whether its breaker has opened and nothing has got through since."""
         return self._sender.breakers()
 
+    @property
+    def unwritable(self) -> StorageError | None:
+        """Why the ledger can't be written just now, and so nothing is sent; None: it can."""
+        return self._sender.unwritable
+
     def stop(self) -> None:
         """Claim nothing more; finish what is on the wire."""
         self._sender.stop()

@@ -105,11 +105,23 @@ def load_publications(folder: str = "", default: str = "dsj") -> Publications:
         try:
             publication = Publication.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
             check_patterns(publication.layout)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, re.error) as error:
+        except ValidationError as error:
+            wrong = "；".join(
+                f"{'.'.join(str(part) for part in problem['loc'])}：{problem['msg']}"
+                for problem in error.errors()
+            )
+            raise SettingsError(f"刊物设置 {file} 不正确：{wrong}") from error
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:
             raise SettingsError(f"刊物设置 {file} 不正确：{error}") from error
         found[publication.key] = publication
     if not found:
-        raise SettingsError(f"{path} 里没有刊物设置（*.toml）")
+        raise SettingsError(
+            f"{path} 里没有刊物设置（*.toml）", hint="请检查设置 publications.folder；留空则用随程序提供的。"
+        )
+    if default not in found:
+        raise SettingsError(
+            f"设置 publications.default：没有名为 {default} 的刊物", hint=f"现有：{'、'.join(found)}。"
+        )
     return Publications(found, default)
 
 

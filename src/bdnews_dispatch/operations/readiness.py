@@ -70,6 +70,7 @@ class Readiness:
         yield await _in_time("disk", self._check_disk, "请查看数据目录所在的磁盘。")
         if self._works:
             yield await _in_time("queue", self._check_queue, "请查看日志；若持续如此，请重新启动 worker。")
+            yield self._check_ledger()
             yield self._check_channels()
 
     async def _check_database(self) -> Check:
@@ -117,6 +118,14 @@ class Readiness:
                 what_to_do="请查看日志中的 worker.look_failed；若持续如此，请重新启动 worker。",
             )
         return Check("queue", ok=True, message=f"{sum(waiting.values())} 件待办")
+
+    def _check_ledger(self) -> Check:
+        """Reading may go on where writing does not: a full disk, a quota, a lock that somebody holds."""
+        error = self.worker.unwritable if self.worker else None
+        if error is None:
+            return Check("ledger", ok=True, message="可以写入")
+        # The first line alone: behind it a database may quote what was to be written.
+        return Check("ledger", ok=False, message=error.message.partition("\n")[0], what_to_do=error.hint)
 
     def _check_channels(self) -> Check:
         broken = [way for way, is_open in (self.worker.breakers() if self.worker else {}).items() if is_open]

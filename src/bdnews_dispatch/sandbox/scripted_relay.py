@@ -6,6 +6,7 @@ is the one for people.
 
 import asyncio
 import ipaddress
+import itertools
 import ssl
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -22,6 +23,8 @@ from bdnews_dispatch.clock import Clock, system_clock
 
 #: What is offered behind EHLO unless a script says else.
 EXTENSIONS = ("PIPELINING", "8BITMIME", "SIZE 10000000")
+#: Between two octets of a slow-loris.
+DRIP_SECONDS = 0.02
 
 
 class ScriptedRelay:
@@ -31,7 +34,8 @@ class ScriptedRelay:
         extensions: offered behind EHLO.
         answers: verb → what is said instead, one after the other, then as a relay does; `DOT` is the answer behind the
             message, and anything for `BODY` hangs up in the middle of it; `DROP` closes the connection; `SILENCE` says
-            nothing more; `HALF x` says `x` without its line end, and closes.
+            nothing more; `HALF x` says `x` without its line end, and closes; `DRIP x` says `x` again and again, one
+            octet each DRIP_SECONDS, and never its line end.
         tls: for STARTTLS, or with `tls_at_once` from the first byte.
         greeting: the first line.
         read_body: False: after 354 nothing is read any more.
@@ -185,6 +189,11 @@ class ScriptedRelay:
         """Whether the answer is one; else what it stands for is done."""
         if answer == "SILENCE":
             await asyncio.get_running_loop().create_future()
+        if answer.startswith("DRIP "):
+            for octet in itertools.cycle(answer.removeprefix("DRIP ").encode()):
+                writer.write(bytes([octet]))
+                await writer.drain()
+                await asyncio.sleep(DRIP_SECONDS)
         if answer.startswith("HALF "):
             writer.write(answer.removeprefix("HALF ").encode())
             await writer.drain()

@@ -266,6 +266,37 @@ async def test_no_answer_before_the_message_is_not_in_doubt(box: Sandbox) -> Non
     assert (outcome.kind, outcome.code) == (OutcomeKind.DEFERRED, "timeout.rcpt")
 
 
+@pytest.mark.fault(12)
+@pytest.mark.parametrize(
+    ("verb", "drip", "kind"),
+    [
+        ("EHLO", "250-x", OutcomeKind.UNAVAILABLE),
+        ("EHLO", "250-x\r\n", OutcomeKind.UNAVAILABLE),
+        ("MAIL", "250-x", OutcomeKind.DEFERRED),
+        ("RCPT", "250-x\r\n", OutcomeKind.DEFERRED),
+        ("DATA", "354-x", OutcomeKind.DEFERRED),
+        ("DOT", "250-x\r\n", OutcomeKind.UNCERTAIN),
+    ],
+)
+async def test_a_relay_that_drips_holds_a_connection_no_longer_than_a_silent_one(
+    verb: str, drip: str, kind: OutcomeKind
+) -> None:
+    """An octet now and then is no answer: the time for one is not begun again by it."""
+    loop = asyncio.get_running_loop()
+    async with (
+        ScriptedRelay(answers={verb: [f"DRIP {drip}"]}) as relay,
+        EmailChannel(
+            settings(relay.address, timeout_seconds=0.3, final_timeout_seconds=0.3), RULES
+        ) as channel,
+    ):
+        began = loop.time()
+        async with asyncio.timeout(10):
+            outcome = await channel.send(mail(), Gate())
+        assert outcome.kind is kind
+        assert loop.time() - began < 2
+        assert (await channel.send(mail(2), Gate())).kind is OutcomeKind.ACCEPTED
+
+
 async def test_a_relay_that_stops_reading_has_not_seen_the_dot() -> None:
     big = b"Subject: x\r\n\r\n" + b"x" * 900 + b"\r\n" + (b"y" * 900 + b"\r\n") * 20_000
     async with (

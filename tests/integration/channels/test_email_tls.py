@@ -72,6 +72,7 @@ async def test_check_names_the_cipher(pem: Path) -> None:
         assert "TLSv1." in await channel.check()
 
 
+@pytest.mark.fault(13)
 async def test_a_stripped_starttls_sends_nothing(pem: Path) -> None:
     async with ScriptedRelay(extensions=("8BITMIME",)) as relay:
         outcome = await send(relay, pem, username="u", password="p")
@@ -88,6 +89,7 @@ async def test_a_refused_starttls_sends_nothing(pem: Path) -> None:
     assert_nothing_leaked(relay)
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 @pytest.mark.parametrize("wrong", ["unknown", "name", "ended"])
 async def test_a_wrong_certificate_sends_nothing(tmp_path: Path, security: str, wrong: str) -> None:

@@ -162,6 +162,7 @@ async def test_the_gate_is_asked_once_for_two_modes(channel: WeChatChannel) -> N
     assert asked == 1
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("stale", ["revoked", "expired"])
 async def test_fifty_calls_on_a_stale_token_renew_it_once(
     box: Sandbox, channel: WeChatChannel, stale: str
@@ -238,6 +239,7 @@ async def test_an_unknown_code_keeps_its_rid(box: Sandbox, channel: WeChatChanne
     assert "rid: " in outcome.text
 
 
+@pytest.mark.fault(15)
 async def test_quotas_wait_to_their_reset(box: Sandbox, channel: WeChatChannel, clock: Clock) -> None:
     box.faults.on_wechat(PlatformFault(TEMPLATE, code=45009))
     box.faults.on_wechat(PlatformFault(TEMPLATE, code=45011))
@@ -260,6 +262,7 @@ def test_the_day_ends_in_shanghai(now: datetime, seconds: float) -> None:
     assert seconds_to_midnight(now) == seconds
 
 
+@pytest.mark.fault(15)
 async def test_a_template_that_got_no_answer_is_sent_again_and_received_once(
     box: Sandbox, session: aiohttp.ClientSession
 ) -> None:

@@ -70,6 +70,7 @@ async def ended(station: Station, dispatch: int) -> str:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.fault(8, 9, 10, 11)
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "stepwise"])
 @pytest.mark.parametrize(
     ("answers", "state"), CASES, ids=lambda value: str(dict(value)) if isinstance(value, Mapping) else None
@@ -88,6 +89,7 @@ async def test_a_fault_at_a_step(
     assert len(whole) == ("DOT" in answers)
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize(
     ("email", "relay"),
     [
@@ -117,6 +119,7 @@ async def test_where_the_relay_cannot_be_trusted_nothing_is_said(
         assert scripted.bodies == []
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("pipelining", [True, False])
 async def test_a_poisoned_reader_fails_alone(tmp_path: Path, pipelining: bool, backend: Backend) -> None:
     """Names and addresses that no mail can hold, and one that the relay refuses: the others get theirs."""

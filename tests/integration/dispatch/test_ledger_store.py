@@ -163,6 +163,7 @@ async def test_only_along_the_arrows(
         assert (f"recover {state.value}", DeliveryState.IN_FLIGHT, state) in moves
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("name", BY_WORKER)
 @pytest.mark.parametrize("change", [{"worker": "another"}, {"epoch": 2}])
 async def test_what_another_worker_has_is_not_touched(

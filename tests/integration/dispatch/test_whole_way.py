@@ -86,6 +86,7 @@ async def test_starting_twice_sends_once_and_reaches_who_came_later(station: Sta
     assert len(station.received()) == len(set(station.received())) == 5
 
 
+@pytest.mark.fault(17)
 async def test_everything_told_five_times_does_no_harm(station: Station) -> None:
     await station.people(readers(4))
     for _ in range(5):
@@ -232,6 +233,7 @@ async def test_a_paused_dispatch_gives_its_claims_back_at_the_gate(station: Stat
     assert len(set(station.received())) == len(station.received()) == 10
 
 
+@pytest.mark.fault(20)
 async def test_who_unsubscribes_while_it_runs_gets_nothing_more(station: Station) -> None:
     await station.people(readers(10))
     station.sandbox.faults.mail.append(MailFault(recipient="*", at="rcpt", delay_seconds=0.1))
@@ -293,6 +295,7 @@ async def test_a_relay_that_is_away_loses_nothing_and_says_why(station: Station)
     assert len(set(station.received())) == len(station.received()) == 12
 
 
+@pytest.mark.fault(19)
 async def test_one_poisoned_subscriber_fails_alone(station: Station) -> None:
     await station.people(readers(10))
     async with station.parts.database.write() as session:
@@ -427,6 +430,7 @@ SPACE_AGAIN = {
 }
 
 
+@pytest.mark.fault(6)
 async def test_a_full_disk_sends_nothing_and_goes_on_by_itself(station: Station, backend: Backend) -> None:
     await station.people(readers(6))
     dispatch_id = await station.start(await station.publish())

@@ -50,6 +50,7 @@ async def issues(parts: Parts) -> list[Issue]:
         return list((await session.exec(select(Issue))).all())
 
 
+@pytest.mark.fault(18)
 async def test_a_file_is_taken_when_it_has_stopped_growing(
     parts: Parts, folder: WatchedFolder, clock: HandClock
 ) -> None:
@@ -67,6 +68,7 @@ async def test_a_file_is_taken_when_it_has_stopped_growing(
     assert not file.exists()
 
 
+@pytest.mark.fault(17)
 async def test_the_same_file_five_times_is_one_issue(
     parts: Parts, folder: WatchedFolder, clock: HandClock
 ) -> None:
@@ -82,6 +84,7 @@ async def test_the_same_file_five_times_is_one_issue(
         assert (await session.exec(select(func.count()).select_from(Event))).one() == 1
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     ("name", "data"),
     [("empty.md", b""), ("binary.md", bytes(range(256)) * 64), ("huge.md", b"x" * (8 * 1024 * 1024 + 1))],

@@ -115,6 +115,7 @@ async def until(ticks: list[str], tick: str, seconds: float) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.fault(16)
 async def test_the_servers_clock_is_everybodys(database: Database, backend: Backend) -> None:
     if backend is Backend.SQLITE:
         pytest.skip("one machine has one clock")

@@ -144,6 +144,7 @@ async def test_signs_of_life_keep_a_job(
         assert await nothing_in(shared[1])
 
 
+@pytest.mark.fault(7)
 async def test_emptied_tables_do_no_harm(database: Database, shared: list[WorkQueue]) -> None:
     doing = Job(JobKind.SEND, 1)
     await shared[0].put(doing)

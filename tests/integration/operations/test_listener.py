@@ -90,7 +90,7 @@ async def test_every_role_answers(tmp_path: Path, role: Role) -> None:
     async with run(tmp_path, [role]) as service:
         assert await service.ask(f"{service.operations}/live") == (200, "ok")
         checks = await service.until(200)
-        wanted = {"database", "disk"} | ({"queue", "channels"} if role is Role.WORKER else set())
+        wanted = {"database", "disk"} | ({"queue", "ledger", "channels"} if role is Role.WORKER else set())
         assert set(checks) == wanted
         assert not any(check["what_to_do"] for check in checks.values())
         figures = await service.figures()

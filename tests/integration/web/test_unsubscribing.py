@@ -101,6 +101,7 @@ async def test_one_person_leaving_leaves_the_others(site: Site, sent: list[Deliv
     assert await subscribed(site, 2)
 
 
+@pytest.mark.fault(23)
 async def test_links_work_for_ever_also_after_the_key_was_changed(
     database: Database, clock: HandClock, tmp_path: Path
 ) -> None:

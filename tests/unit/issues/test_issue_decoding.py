@@ -84,6 +84,7 @@ def test_short_gb18030_texts_are_read(text: str) -> None:
     assert document.sections[0].articles[0].body[0].text == f"{text}产业融合。"
 
 
+@pytest.mark.fault(18)
 def test_one_line_of_ten_megabytes() -> None:
     data = "# 题目\n\n".encode() + "数据，要素".encode() * 700_000
     assert _error(data).code == "issue.too_large"

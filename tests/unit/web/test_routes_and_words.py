@@ -6,6 +6,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
 from bdnews_dispatch.digests.inline import runs
+from bdnews_dispatch.dispatch.words import DELIVERY_STATES, DISPATCH_STATES
 from bdnews_dispatch.issues.document import Block, BlockType
 from bdnews_dispatch.web.access import Permission, is_loopback
 from bdnews_dispatch.web.article_text import parts_of, spans
@@ -44,6 +45,13 @@ def test_every_text_has_an_english_one() -> None:
         assert re.findall(r"%\(\w+\)s", str(chinese)) == re.findall(r"%\(\w+\)s", str(text)) or sorted(
             re.findall(r"%\(\w+\)s", str(chinese))
         ) == sorted(re.findall(r"%\(\w+\)s", str(text)))
+
+
+def test_states_are_called_the_same_on_pages_and_in_commands() -> None:
+    page = (TEMPLATES / "progress.html").read_text("utf-8")
+    for words in (DISPATCH_STATES, DELIVERY_STATES):
+        for state, said in words.items():
+            assert f'"{state}": _("{said}")' in page
 
 
 def test_no_chinese_in_templates_outside_of_translation() -> None:
