@@ -83,6 +83,11 @@ class SigningKey:
             person=_PERSONS[block],
         ).hexdigest()
 
+    def mark(self, text: str) -> str:
+        """A name of the text from which it can't be had again, 160 bits; another one for each key."""
+        mark = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=20, key=self._key, person=b"mark")
+        return f"{self.id}:{mark.hexdigest()}"
+
     def mac(self, purpose: Purpose, payload: str) -> str:
         block, place = divmod(_PLACES[purpose], _MACS_A_HASH)
         return self.macs(payload, block)[place * _MAC_LENGTH : (place + 1) * _MAC_LENGTH]
@@ -124,6 +129,11 @@ class Signer:
         if separator and datetime.fromtimestamp(int(end, 16), UTC) < now:
             raise TokenError("链接已过期")
         return key
+
+    def marks(self, text: str) -> list[str]:
+        """The text's marks, by every key that is known; the first key's first."""
+        others = (key for key in self._by_id.values() if key is not self.first)
+        return [key.mark(text) for key in (self.first, *others)]
 
     def verp(self, key: str) -> str:
         """The local part of a delivery's envelope sender: a bounce names its delivery, and only ours suppress."""

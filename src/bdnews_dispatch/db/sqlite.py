@@ -19,6 +19,7 @@ BUSY_TIMEOUT_MS = 30_000
 PRAGMAS = (
     "synchronous = FULL",  # the gate must be on disk before the dot goes out
     "foreign_keys = ON",
+    "secure_delete = ON",  # what a person had erased is overwritten, not only forgotten
 )
 #: What `Database.write` begins with; a reader begins deferred.
 WRITING = {"sqlite_begin": "IMMEDIATE"}

@@ -1,0 +1,213 @@
+"""A copy of all that is kept about a person (PIPL art. 45).
+
+In: a subscriber's id. Out: plain data with keys that never change, for JSON and for the page in web/. Callers: the page
+behind a letter's link, cli/. Nothing of anybody else, and no keys of links: a copy may be passed on.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.dispatch.titles import titles
+from bdnews_dispatch.letters.models import Letter
+from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers.lists import memberships
+from bdnews_dispatch.subscribers.models import (
+    Channel,
+    ConsentText,
+    Follower,
+    Request,
+    Subscriber,
+    SubscriberAttribute,
+    SubscriberTag,
+    Subscription,
+    Suppression,
+)
+from bdnews_dispatch.tracking.models import Hit
+
+
+async def copy_of(session: AsyncSession, clock: Clock, subscriber_id: int) -> dict[str, Any]:
+    """The copy. Times are ISO 8601 in UTC.
+
+    Raises:
+        NotFoundError: there is no such subscriber.
+    """
+    person = await people.find_by_id(session, subscriber_id)
+    requests = await _requests(session, person)
+    return {
+        "made_at": _time(clock()),
+        "person": {
+            "email": person.email,
+            "openid": person.openid,
+            "name": person.name,
+            "language": person.language,
+            "no_tracking": person.no_tracking,
+            "created_at": _time(person.created_at),
+            "last_opened_at": _time(person.last_opened_at),
+        },
+        "agreements": await _agreements(session, subscriber_id),
+        "lists": [
+            {
+                "list": found.name,
+                "joined_at": _time(row.joined_at),
+                "origin": row.origin,
+                "evidence": row.evidence,
+                "left_at": _time(row.left_at),
+                "leave_reason": row.leave_reason,
+            }
+            for found, row in await memberships(session, subscriber_id)
+        ],
+        "tags": list(
+            await session.exec(
+                select(SubscriberTag.tag)
+                .where(SubscriberTag.subscriber_id == subscriber_id)
+                .order_by(col(SubscriberTag.tag))
+            )
+        ),
+        "attributes": {
+            row.name: row.value
+            for row in await session.exec(
+                select(SubscriberAttribute)
+                .where(SubscriberAttribute.subscriber_id == subscriber_id)
+                .order_by(col(SubscriberAttribute.name))
+            )
+        },
+        "requests": [
+            {
+                "kind": row.kind.value,
+                "email": row.email,
+                "requested_at": _time(row.requested_at),
+                "network": row.network,
+                "done_at": _time(row.done_at),
+            }
+            for row in requests
+        ],
+        "letters": await _letters(session, requests),
+        "deliveries": await _deliveries(session, subscriber_id),
+        "suppressions": await _suppressions(session, person),
+        "wechat": await _wechat(session, person),
+    }
+
+
+async def _agreements(session: AsyncSession, subscriber_id: int) -> list[dict[str, Any]]:
+    statement = (
+        select(Subscription, ConsentText)
+        .outerjoin(ConsentText, col(ConsentText.version) == col(Subscription.consent))
+        .where(Subscription.subscriber_id == subscriber_id)
+        .order_by(col(Subscription.began_at), col(Subscription.id))
+    )
+    rows: Sequence[tuple[Subscription, ConsentText | None]] = (await session.exec(statement)).all()
+    return [
+        {
+            "publication": row.publication,
+            "whole_issue": row.whole_issue,
+            "sections": row.sections,
+            "channel": row.channel.value,
+            "cadence": row.cadence.value,
+            "paused_until": _time(row.paused_until),
+            "began_at": _time(row.began_at),
+            "origin": row.origin,
+            "evidence": row.evidence,
+            "network": row.network,
+            "consent": text.text if text else "",
+            "ended_at": _time(row.ended_at),
+            "end_reason": row.end_reason,
+        }
+        for row, text in rows
+    ]
+
+
+async def _requests(session: AsyncSession, person: Subscriber) -> Sequence[Request]:
+    whose = [col(Request.subscriber_id) == person.id]
+    if person.email_key is not None:
+        whose.append(col(Request.email_key) == person.email_key)
+    return (await session.exec(select(Request).where(or_(*whose)).order_by(col(Request.id)))).all()
+
+
+async def _letters(session: AsyncSession, requests: Sequence[Request]) -> list[dict[str, Any]]:
+    ids = [row.id for row in requests]
+    rows = await session.exec(select(Letter).where(col(Letter.request_id).in_(ids)).order_by(col(Letter.id)))
+    return [
+        {
+            "kind": row.kind.value,
+            "email": row.email,
+            "state": row.state.value,
+            "created_at": _time(row.created_at),
+            "sent_at": _time(row.sent_at),
+        }
+        for row in rows
+    ]
+
+
+async def _deliveries(session: AsyncSession, subscriber_id: int) -> list[dict[str, Any]]:
+    found = (
+        await session.exec(
+            select(Delivery, Dispatch.publication)
+            .join(Dispatch, col(Dispatch.id) == col(Delivery.dispatch_id))
+            .where(Delivery.subscriber_id == subscriber_id)
+            .order_by(col(Delivery.id))
+        )
+    ).all()
+    named = await titles(session, {delivery.dispatch_id for delivery, _ in found})
+    ids = select(Delivery.id).where(Delivery.subscriber_id == subscriber_id)
+    attempts: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for attempt in await session.exec(
+        select(Attempt).where(col(Attempt.delivery_id).in_(ids)).order_by(col(Attempt.id))
+    ):
+        attempts[attempt.delivery_id].append(
+            {"at": _time(attempt.at), "outcome": attempt.outcome, "code": attempt.code, "text": attempt.text}
+        )
+    hits: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for hit in await session.exec(select(Hit).where(col(Hit.delivery_id).in_(ids)).order_by(col(Hit.id))):
+        hits[hit.delivery_id].append(
+            {
+                "at": _time(hit.at),
+                "kind": hit.kind.value,
+                "link": hit.link,
+                "by_machine": hit.machine,
+                "program": hit.user_agent,
+            }
+        )
+    return [
+        {
+            "publication": publication,
+            "title": named.get(delivery.dispatch_id, ""),
+            "channel": delivery.channel.value,
+            "sections": delivery.sections,
+            "state": delivery.state.value,
+            "reason": delivery.reason,
+            "sent_at": _time(delivery.sent_at),
+            "attempts": attempts[delivery.id or 0],
+            "hits": hits[delivery.id or 0],
+        }
+        for delivery, publication in found
+    ]
+
+
+async def _suppressions(session: AsyncSession, person: Subscriber) -> list[dict[str, Any]]:
+    whose = {Channel.EMAIL: person.email_key, Channel.WECHAT: person.openid}
+    found = []
+    for channel, target in whose.items():
+        rows = select(Suppression).where(Suppression.channel == channel, Suppression.target == target)
+        found += [
+            {"channel": channel.value, "reason": row.reason, "since": _time(row.created_at)}
+            for row in await session.exec(rows)
+        ]
+    return found
+
+
+async def _wechat(session: AsyncSession, person: Subscriber) -> dict[str, Any] | None:
+    follower = await session.get(Follower, person.openid) if person.openid else None
+    if follower is None:
+        return None
+    return {"following": follower.following, "updated_at": _time(follower.updated_at)}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

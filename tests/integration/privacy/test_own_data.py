@@ -1,0 +1,237 @@
+"""One's own data: a copy that holds all of it, an erasure that leaves nothing. Every table is searched."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import inspect, text
+from sqlmodel import select
+from tests.integration.web.readers_site import BROWSER, PEOPLE, RunningClock, Site, open_site, words
+
+from bdnews_dispatch.channels.outcome import OutcomeKind
+from bdnews_dispatch.db.engine import Backend, Database
+from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.letters.models import Letter
+from bdnews_dispatch.links import Signer, SigningKey
+from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.privacy.copying import copy_of
+from bdnews_dispatch.privacy.erasing import erase, forget_erasure, was_erased
+from bdnews_dispatch.subscribers import lists, people
+from bdnews_dispatch.subscribers.agreements import Proof
+from bdnews_dispatch.subscribers.models import (
+    Channel,
+    Follower,
+    RequestKind,
+    Subscriber,
+    SubscriberAttribute,
+    SubscriberTag,
+    Suppression,
+)
+from bdnews_dispatch.tracking.models import Hit
+from bdnews_dispatch.web.keys import LINKS
+
+JING = "he.jing@readers.example"
+#: What nobody may find afterwards.
+TRACES = ("he.jing", "何静", "oReaderHeJing", "密", "贵阳", "Trace/1.0")
+
+
+@pytest.fixture
+async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
+    async with open_site(database, RunningClock(), tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+async def jing(site: Site) -> int:
+    """A reader of whom every table knows something."""
+    sent = await site.send(await site.publish(), PEOPLE)
+    own = [delivery for delivery in sent if delivery.subscriber_id == 2]
+    await site.get(site.links.pixel(own[0].key), headers={"User-Agent": f"{BROWSER} Trace/1.0"})
+    await site.get(site.links.web_copy(own[0].key), headers={"User-Agent": BROWSER})
+    async with site.database.write() as session:
+        session.add(SubscriberTag(subscriber_id=2, tag="密级联系人"))
+        session.add(SubscriberAttribute(subscriber_id=2, name="城市", value="贵阳"))
+        session.add(Follower(openid="oReaderHeJing0000000000001", updated_at=site.clock()))
+        assert own[0].id is not None
+        session.add(
+            Attempt(
+                delivery_id=own[0].id,
+                at=site.clock(),
+                outcome=OutcomeKind.ACCEPTED,
+                code="250",
+                text=f"2.1.5 <{JING}> ok",
+                reference="he.jing-42",
+            )
+        )
+        session.add(Suppression(channel=Channel.EMAIL, target=JING, reason="bounce", created_at=site.clock()))
+        list_id = await lists.find_or_make_list(session, site.clock, "专家")
+        await lists.join_list(session, site.clock, list_id, [2], Proof("admin", f"{JING} asked"))
+        await record(
+            session, site.clock, "wechat.pushed", "w1", openid="oReaderHeJing0000000000001", text="密"
+        )
+    await site.asks(JING)
+    await site.handle_events()
+    return 2
+
+
+async def everything(database: Database) -> dict[str, list[Any]]:
+    """Every row of every table, as text."""
+    found: dict[str, list[Any]] = {}
+    async with database.engine.connect() as connection:
+        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        for name in names:
+            rows = (await connection.execute(text(f'SELECT * FROM "{name}"'))).all()
+            found[name] = [json.dumps([str(cell) for cell in row], ensure_ascii=False) for row in rows]
+    return found
+
+
+def in_files(folder: Path) -> list[tuple[str, str]]:
+    return [
+        (file.name, trace)
+        for file in folder.glob("*.db*")
+        for trace in TRACES
+        if trace.encode() in file.read_bytes()
+    ]
+
+
+async def test_a_copy_holds_what_every_table_knows(site: Site, jing: int) -> None:
+    async with site.database.read() as session:
+        copy = await copy_of(session, site.clock, jing)
+        with pytest.raises(NotFoundError):
+            await copy_of(session, site.clock, 99)
+    said = json.dumps(copy, ensure_ascii=False)
+    for trace in TRACES:
+        assert trace in said, trace
+    assert "lin.zhiyuan" not in said
+    async with site.database.read() as session:
+        keys = [delivery.key for delivery in (await session.exec(select(Delivery))).all()]
+        keys += [letter.key for letter in (await session.exec(select(Letter))).all()]
+        keys += [request.key for request in await site.requests()]
+    assert not [key for key in keys if key in said], "a copy may be passed on; a link may not"
+    assert copy["deliveries"][0]["hits"][0]["kind"] == "open"
+    assert copy["lists"][0]["list"] == "专家"
+    assert json.loads(said) == copy
+
+
+async def test_erased_means_that_nothing_is_left(
+    site: Site, jing: int, tmp_path: Path, backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bdnews_dispatch")
+    before = await everything(site.database)
+    knowing = {name for name, rows in before.items() if any(trace in row for row in rows for trace in TRACES)}
+    assert {"subscriber", "attempt", "hit", "request", "letter", "event", "list_membership"} <= knowing
+    hits, deliveries = len(before["hit"]), len(before["delivery"])
+    if backend is Backend.SQLITE:
+        assert in_files(tmp_path)
+    async with site.database.write() as session:
+        assert await erase(session, site.clock, site.links.signer, jing)
+        assert not await erase(session, site.clock, site.links.signer, jing)
+    after = await everything(site.database)
+    left = [(name, row) for name, rows in after.items() for row in rows for trace in TRACES if trace in row]
+    assert left == []
+    assert (len(after["hit"]), len(after["delivery"])) == (hits, deliveries), "counts stay"
+    assert len(after["subscriber"]) == 2
+    assert "lin.zhiyuan@readers.example" in str(after["subscriber"])
+    assert not [record for record in caplog.records if any(trace in record.getMessage() for trace in TRACES)]
+    async with site.database.read() as session:
+        assert await was_erased(session, site.links.signer, JING)
+        assert not await was_erased(session, site.links.signer, "lin.zhiyuan@readers.example")
+    if backend is Backend.SQLITE:
+        async with site.database.engine.connect() as connection:
+            await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        assert in_files(tmp_path) == [], "what was deleted is overwritten"
+
+
+async def test_a_mark_is_known_after_the_key_was_replaced_and_forgotten_when_they_come_back(
+    site: Site, jing: int
+) -> None:
+    old, new = site.links.signer.first, SigningKey("k2", b"another-key-of-thirty-two-octets!!")
+    async with site.database.write() as session:
+        await erase(session, site.clock, Signer([old]), jing)
+        assert await was_erased(session, Signer([new, old]), JING)
+        assert not await was_erased(session, Signer([new]), JING)
+    request = await site.asks(JING)
+    await site.post(site.links.confirm(request.key))
+    async with site.database.read() as session:
+        assert not await was_erased(session, site.links.signer, JING)
+        person = await people.find_by_email(session, JING)
+    assert person is not None
+    assert person.id == 3, "somebody new: the old number belongs to nobody"
+
+
+async def ask_for(site: Site, data: str) -> str:
+    """The link in the letter."""
+    async with site.database.read() as session:
+        own = (await session.exec(select(Delivery.key).where(Delivery.subscriber_id == 2))).first()
+    assert own is not None
+    answer = await site.post(f"{site.links.preferences(own)}/data", data={"data": data})
+    assert answer.headers["Location"].endswith(f"?asked={data}")
+    request = (await site.requests())[-1]
+    assert request.kind is RequestKind(data)
+    return site.links.confirm(request.key)
+
+
+async def test_a_copy_by_page_and_by_file(site: Site, jing: int) -> None:
+    link = await ask_for(site, "export")
+    asked = words(await (await site.get(link)).text())
+    assert "查看您的全部数据" in asked
+    assert JING not in asked
+    for _ in range(2):
+        page = words(await (await site.post(link)).text())
+        for said in (JING, "何静", "贵阳", "专家", "总第112期"):
+            assert said in page, said
+    english = await (await site.post(f"{link}?lang=en")).text()
+    assert "All your data" in english
+    file = await site.post(link, data={"download": "1"})
+    assert "attachment" in file.headers["Content-Disposition"]
+    assert file.headers["Cache-Control"] == "no-store"
+    assert json.loads(await file.text())["person"]["email"] == JING
+    site.clock.move(days=8)
+    late = await site.post(link, data={"download": "1"})
+    assert JING not in await late.text()
+
+
+async def test_erased_by_page_after_a_tick(site: Site, jing: int) -> None:
+    link = await ask_for(site, "erase")
+    assert "删除您的全部数据？" in words(await (await site.get(link)).text())
+    refused = await site.post(link)
+    assert refused.status == 422
+    assert "请先勾选" in words(await refused.text())
+    async with site.database.read() as session:
+        assert (await people.find_by_id(session, 2)).erased_at is None
+    done = await site.post(link, data={"sure": "1"})
+    assert done.status == 200
+    assert "您的数据已删除" in words(await done.text())
+    assert (await site.post(link, data={"sure": "1"})).status == 404, "the request went with the rest"
+    async with site.database.read() as session:
+        person = await session.get(Subscriber, 2)
+    assert person is not None
+    assert person.erased_at is not None
+
+
+async def test_old_links_of_an_erased_person_say_so(site: Site, jing: int) -> None:
+    async with site.database.read() as session:
+        own = (await session.exec(select(Delivery.key).where(Delivery.subscriber_id == 2))).first()
+    assert own is not None
+    async with site.database.write() as session:
+        await erase(session, site.clock, site.app[LINKS].signer, jing)
+    for url in (site.links.preferences(own), site.links.web_copy(own)):
+        answer = await site.get(url)
+        assert answer.status == 410
+        assert "您的数据已删除" in words(await answer.text())
+    for answer in (
+        await site.get(site.links.unsubscribe(own)),
+        await site.post(site.links.unsubscribe(own), data={"List-Unsubscribe": "One-Click"}),
+    ):
+        assert answer.status == 200
+        assert "也不会再寄送" in words(await answer.text())
+    before = len(await site.hits())
+    assert (await site.get(site.links.pixel(own), headers={"User-Agent": "Trace/1.0"})).status == 200
+    assert len(await site.hits()) == before, "who is erased is not counted"
+    async with site.database.write() as session:
+        await forget_erasure(session, site.links.signer, JING)
+        assert (await session.exec(select(Hit))).first() is not None
