@@ -1,7 +1,8 @@
-"""The service end to end: claim, compose, gate, SMTP, record, from a ledger on SQLite to a relay on a port.
+"""The service end to end: claim, compose, gate, SMTP, record, from a ledger to a relay on a port.
 
-In: a port, a number of recipients. Out: a rate, CPU time and peak memory of the process that sends. Run as its own
-process (`python -m tests.benchmarks.service PORT NUMBER`), so that they are its alone. Caller: the benchmark's main.
+In: a port, a number of recipients, and BENCH_DATABASE_URL for a migrated database of PostgreSQL (without it: SQLite).
+Out: a rate, CPU time and peak memory of the process that sends. Run as its own process (`python -m
+tests.benchmarks.service PORT NUMBER CONNECTIONS`), so that they are its alone. Caller: the benchmark's main.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from bdnews_dispatch.service import open_worker
 #: With these the whole issue makes a mail of some 30 KB, as 8bit.
 ARTICLES = 2
 WARM_UP = 500
+DATABASE_VARIABLE = "BENCH_DATABASE_URL"
+#: Processes that share a database sign with the same key.
+SIGNING_KEY = "test:only-for-tests-and-long-enough-for-a-key"
 
 
 def whole_issue_readers(number: int, *, start: int = 0) -> bytes:
@@ -43,9 +47,13 @@ async def measure(
     port: int, number: int, connections: int, *, profile: bool = False, folder: Path | None = None
 ) -> dict[str, Any]:
     """Plan first, then time the sending alone: the others get their messages ready made, too."""
+    elsewhere: dict[str, dict[str, Any]] = {}
+    if url := os.environ.get(DATABASE_VARIABLE):
+        elsewhere = {"database": {"url": url}, "security": {"signing_keys": [SIGNING_KEY]}}
     with tempfile.TemporaryDirectory(dir=folder) as name:
         settings = test_settings(
             Path(name),
+            **elsewhere,
             email={
                 "host": "127.0.0.1",
                 "port": port,
