@@ -142,7 +142,8 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             "username": "",
         }
     )
-    rules = ReplyRules.load()
+    providers = Path(settings.email.providers) if settings.email.providers else None
+    rules = ReplyRules.load(providers)
     async with (
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=settings.wechat.timeout_seconds)
@@ -157,7 +158,7 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             wechat=WeChatChannel(settings.wechat, session, clock=parts.clock)
             if settings.wechat.appid
             else None,
-            limits=Limits.load(),
+            limits=Limits.load(providers),
             sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, clock=parts.clock),
         )
 
