@@ -219,7 +219,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
         )
         if isinstance(queue, PostgresQueue):
             await stack.enter_async_context(present(database, clock, name, [Role.WORKER]))
-            listeners = {EVENTS: lambda _: worker.wake(), CHANNEL: lambda _: queue.look()}
+            listeners = {EVENTS: lambda _: worker.wake(), CHANNEL: queue.hear}
             await stack.enter_async_context(Notifications(database.url, listeners))
         yield worker
 

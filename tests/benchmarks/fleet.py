@@ -36,7 +36,9 @@ class FilledServer:
     """A PostgreSQL that keeps what it says (fsync on), with a database in which a dispatch is planned and not sent."""
 
     def __init__(self, readers: int) -> None:
-        listen = "'*'"  # inside the namespace there is nobody else; outside of one it is the loopback that is used
+        listen = (
+            "'*'"  # inside the namespace there is nobody else; outside of one it is the loopback that is used
+        )
         self.server = Server(fsync="on", listen_addresses=listen, shared_buffers="256MB")
         with (self.server.folder / "data" / "pg_hba.conf").open("a", encoding="ascii") as file:
             file.write("host all all 10.77.0.0/24 scram-sha-256\nhost all all 127.0.0.0/8 scram-sha-256\n")
