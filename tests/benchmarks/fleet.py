@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 from tests.benchmarks.hosts import Host
+from tests.benchmarks.peers import cpu_seconds_with_children
 from tests.benchmarks.service import SIGNING_KEY, thirty_kib, whole_issue_readers
 from tests.making import Station, test_settings
 from tests.postgres import Server, execute
@@ -36,6 +37,7 @@ class FilledServer:
     """A PostgreSQL that keeps what it says (fsync on), with a database in which a dispatch is planned and not sent."""
 
     def __init__(self, readers: int) -> None:
+        """Args: readers: 0: the tables are there and empty."""
         listen = (
             "'*'"  # inside the namespace there is nobody else; outside of one it is the loopback that is used
         )
@@ -59,16 +61,14 @@ class FilledServer:
     def _administer(self, statement: str) -> None:
         execute(self.server.url.render_as_string(hide_password=False), statement)
 
+    @property
+    def process(self) -> int:
+        """The first of the server's."""
+        return int((self.server.folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def cpu_seconds(self) -> float:
         """Of the server's processes that are alive."""
-        postmaster = int((self.server.folder / "data" / "postmaster.pid").read_text().split()[0])
-        spent = 0.0
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError, ValueError):  # it has ended meanwhile
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
-                if postmaster in (int(fields[1]), int(process.name)):
-                    spent += (int(fields[11]) + int(fields[12])) / _TICKS
-        return spent
+        return cpu_seconds_with_children(self.process)
 
     def remove(self) -> None:
         self.server.remove()
@@ -79,6 +79,8 @@ async def _fill(url: URL, readers: int) -> None:
     database = Database(words)
     await upgrade(database)
     await database.close()
+    if not readers:
+        return
     with tempfile.TemporaryDirectory() as folder:
         settings = test_settings(
             Path(folder), database={"url": words}, security={"signing_keys": [SIGNING_KEY]}

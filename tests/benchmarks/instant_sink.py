@@ -76,15 +76,17 @@ class InstantSink(asyncio.Protocol):
         return b"".join(out)
 
 
-async def _serve(port: int, file: str = "") -> None:
-    with contextlib.ExitStack() as stack:
-        moments = stack.enter_context(Path(file).open("a", buffering=1, encoding="ascii")) if file else None
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: InstantSink(moments), "127.0.0.1", port, backlog=256)
-        async with server:
-            await server.serve_forever()
+async def _serve(port: int, moments: TextIO | None) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: InstantSink(moments), "127.0.0.1", port, backlog=256)
+    async with server:
+        await server.serve_forever()
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(int(sys.argv[1]), *sys.argv[2:]))
+    with contextlib.ExitStack() as stack:
+        told = [
+            stack.enter_context(Path(name).open("a", buffering=1, encoding="ascii")) for name in sys.argv[2:3]
+        ]
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        runner.run(_serve(int(sys.argv[1]), told[0] if told else None))
