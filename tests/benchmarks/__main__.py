@@ -5,6 +5,7 @@
     make bench ARGS="--number 5000 --rounds 1"
     make bench ARGS="--million"       plan and send a million deliveries to a sink that answers at once
     make bench ARGS="--workers"       1, 2, 4, 8 worker processes on PostgreSQL behind a round trip of 50 ms
+    make bench ARGS="--rows"          what a row of each table weighs, for `python -m tests.benchmarks.growth`
     make bench ARGS="--limit"         a limit that four of them keep while they are killed one by one
 
 Times are of this machine and this moment: read the ratios. The peers run in turn, round after round, and the median of
@@ -259,11 +260,16 @@ def main() -> None:
         "--workers", action="store_true", help="worker processes behind a round trip of 50 ms instead"
     )
     parser.add_argument("--limit", action="store_true", help="a limit that four workers keep instead")
+    parser.add_argument("--rows", action="store_true", help="what rows weigh on PostgreSQL instead")
     arguments = parser.parse_args()
-    if arguments.workers or arguments.limit:
+    if arguments.rows:
+        from tests.benchmarks import rows  # noqa: PLC0415  # as below
+
+        result: dict[str, Any] = {"rows": rows.measure(5 * arguments.number)}
+    elif arguments.workers or arguments.limit:
         from tests.benchmarks import workers  # noqa: PLC0415  # as below
 
-        result: dict[str, Any] = {}
+        result = {}
         if arguments.workers:
             result["workers"] = workers.measure("--rounds", str(arguments.rounds))
         if arguments.limit:

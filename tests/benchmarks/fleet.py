@@ -46,7 +46,7 @@ class FilledServer:
             file.write("host all all 10.77.0.0/24 scram-sha-256\nhost all all 127.0.0.0/8 scram-sha-256\n")
         self._administer("SELECT pg_reload_conf()")
         self._administer(f"CREATE DATABASE {TEMPLATE}")
-        asyncio.run(_fill(self.server.url.set(database=TEMPLATE), readers))
+        self.planning_seconds = asyncio.run(_fill(self.server.url.set(database=TEMPLATE), readers))
 
     @contextmanager
     def database(self) -> Iterator[URL]:
@@ -74,13 +74,14 @@ class FilledServer:
         self.server.remove()
 
 
-async def _fill(url: URL, readers: int) -> None:
+async def _fill(url: URL, readers: int) -> float:
+    """Returns: how long planning took, seconds."""
     words = url.render_as_string(hide_password=False)
     database = Database(words)
     await upgrade(database)
     await database.close()
     if not readers:
-        return
+        return 0.0
     with tempfile.TemporaryDirectory() as folder:
         settings = test_settings(
             Path(folder), database={"url": words}, security={"signing_keys": [SIGNING_KEY]}
@@ -90,8 +91,10 @@ async def _fill(url: URL, readers: int) -> None:
             await station.people(whole_issue_readers(readers))
             dispatch = await station.start(await station.publish(thirty_kib(1)))
             async with open_worker(parts) as worker:
+                began = time.perf_counter()
                 while await worker._planner.plan_slice(dispatch):
                     pass
+                return time.perf_counter() - began
 
 
 class Fleet:
