@@ -138,7 +138,7 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
     """The ways out, real and sandbox."""
     settings = parts.settings
     sandbox_email = _sandbox_relay(settings)
-    rules = ReplyRules.load()
+    rules = _reply_rules(settings)
     async with (
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=settings.wechat.timeout_seconds)
@@ -153,9 +153,18 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             wechat=WeChatChannel(settings.wechat, session, clock=parts.clock)
             if settings.wechat.appid
             else None,
-            limits=Limits.load(),
+            limits=Limits.load(_providers(settings)),
             sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, clock=parts.clock),
         )
+
+
+def _providers(settings: Settings) -> Path | None:
+    """The file of limits and rules for refusals; None: the one that ships."""
+    return Path(settings.email.providers) if settings.email.providers else None
+
+
+def _reply_rules(settings: Settings) -> ReplyRules:
+    return ReplyRules.load(_providers(settings))
 
 
 def _sandbox_relay(settings: Settings) -> EmailSettings:
@@ -168,7 +177,7 @@ def _sandbox_relay(settings: Settings) -> EmailSettings:
 @asynccontextmanager
 async def open_letterbox(parts: Parts) -> AsyncIterator[Letterbox]:
     """The letterbox; `run` it. Its one connection to the relay is its own."""
-    settings, rules = parts.settings, ReplyRules.load()
+    settings, rules = parts.settings, _reply_rules(parts.settings)
     alone = {"connections": 1}
     async with (
         EmailChannel(settings.email.model_copy(update=alone), rules) as email,
@@ -255,7 +264,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
         )
         if isinstance(queue, PostgresQueue):
             await stack.enter_async_context(present(database, clock, name, [Role.WORKER]))
-            listeners = {EVENTS: lambda _: worker.wake(), CHANNEL: lambda _: queue.look()}
+            listeners = {EVENTS: lambda _: worker.wake(), CHANNEL: queue.hear}
             await stack.enter_async_context(Notifications(database.url, listeners))
         yield worker
 

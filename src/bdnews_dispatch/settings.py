@@ -94,6 +94,7 @@ class EmailSettings(_Group):
     messages_per_connection: int = Field(ge=1)
     timeout_seconds: float = Field(gt=0)
     final_timeout_seconds: float = Field(gt=0)
+    providers: str
 
 
 class WeChatSettings(_Group):

@@ -1,13 +1,15 @@
 """Writes down every mail before it says 250: `python -m tests.acceptance.recording_relay PORT FILE`.
 
-A line a mail: recipient, tab, Message-ID. It stands in for the world in tests that kill the service: what is in the
-file was delivered. Commands may come in groups (it offers PIPELINING). Each answer behind a dot waits a moment, as a
-relay's disk does, so that a kill finds mails at every step; FILE.seconds says how long, and may change.
+A line a mail: recipient, Message-ID, the moment of its dot (seconds since 1970), tabs between them. It stands in for
+the world in tests that kill the service: what is in the file was delivered. Commands may come in groups (it offers
+PIPELINING). Each answer behind a dot waits a moment, as a relay's disk does, so that a kill finds mails at every step;
+FILE.seconds says how long, and may change.
 """
 
 import asyncio
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -39,9 +41,11 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file:
             elif verb == b"DATA":
                 writer.write(b"354 go\r\n")
                 message = await reader.readuntil(b"\r\n.\r\n")
+                moment = time.time()
                 await asyncio.sleep(seconds(told))
                 found = _MESSAGE_ID.search(message)
-                file.write(f"{recipient.decode()}\t{found[1].decode() if found else ''}\n")
+                message_id = found[1].decode() if found else ""
+                file.write(f"{recipient.decode()}\t{message_id}\t{moment:.4f}\n")
                 file.flush()
                 writer.write(b"250 2.0.0 Ok: queued\r\n")
             elif verb == b"QUIT":

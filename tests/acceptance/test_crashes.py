@@ -53,6 +53,11 @@ class World:
     def number(self) -> int:
         return self.file.read_bytes().count(b"\n")
 
+    def moments(self) -> list[float]:
+        """When each mail's dot came, in that order."""
+        lines = self.file.read_text(encoding="utf-8").splitlines()
+        return sorted(float(line.split("\t")[2]) for line in lines)
+
     def taken(self) -> list[tuple[str, str]]:
         """Recipient and Message-ID of each mail."""
         lines = self.file.read_text(encoding="utf-8").splitlines()

@@ -4,6 +4,9 @@
     make bench ARGS=--json            JSON alone
     make bench ARGS="--number 5000 --rounds 1"
     make bench ARGS="--million"       plan and send a million deliveries to a sink that answers at once
+    make bench ARGS="--workers"       1, 2, 4, 8 worker processes on PostgreSQL behind a round trip of 50 ms
+    make bench ARGS="--rows"          what a row of each table weighs, for `python -m tests.benchmarks.growth`
+    make bench ARGS="--limit"         a limit that four of them keep while they are killed one by one
 
 Times are of this machine and this moment: read the ratios. The peers run in turn, round after round, and the median of
 the rounds is told, because a machine is never quiet. No test asserts a time.
@@ -18,11 +21,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
 from tests.benchmarks import peers, sink
-from tests.benchmarks.service import ARTICLES, thirty_kib
+from tests.benchmarks.fleet import FilledServer
+from tests.benchmarks.service import ARTICLES, DATABASE_VARIABLE, PID_VARIABLE, thirty_kib
 from tests.making import DSJ, START
 
 from bdnews_dispatch.channels.outcome import OutcomeKind
@@ -134,9 +139,20 @@ def being_watched() -> float:
     return round(microseconds(commit_of_seven, times=5000) / 7, 1)
 
 
-def service(port: int, number: int) -> dict[str, Any]:
+def service(port: int, number: int, server: FilledServer | None = None) -> dict[str, Any]:
+    """Args: server: of PostgreSQL; None: SQLite."""
+    with ExitStack() as stack:
+        environment = dict(os.environ)
+        if server is not None:
+            url = stack.enter_context(server.database())
+            environment[DATABASE_VARIABLE] = url.render_as_string(hide_password=False)
+            environment[PID_VARIABLE] = str(server.process)
+        return _service(port, number, environment)
+
+
+def _service(port: int, number: int, environment: dict[str, str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.benchmarks.service", str(port), str(number), str(CONNECTIONS)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
     measured: dict[str, Any] = json.loads(done.stdout)
     return measured
 
@@ -159,8 +175,13 @@ def side_by_side(number: int, rounds: int) -> dict[str, Any]:
             connections=CONNECTIONS,
         ),
     }
-    with sink.smtp_sink() as port:
-        return _in_turn(kinds, port, rounds)
+    server = FilledServer(0)
+    kinds["service_postgresql"] = lambda port: service(port, number, server)
+    try:
+        with sink.smtp_sink() as port:
+            return _in_turn(kinds, port, rounds)
+    finally:
+        server.remove()
 
 
 def far_away(number: int, rounds: int) -> dict[str, Any]:
@@ -235,13 +256,28 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=20_000, help="recipients")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--million", action="store_true", help="plan and send a million deliveries instead")
+    parser.add_argument(
+        "--workers", action="store_true", help="worker processes behind a round trip of 50 ms instead"
+    )
+    parser.add_argument("--limit", action="store_true", help="a limit that four workers keep instead")
+    parser.add_argument("--rows", action="store_true", help="what rows weigh on PostgreSQL instead")
     arguments = parser.parse_args()
-    if arguments.million:
+    if arguments.rows:
+        from tests.benchmarks import rows  # noqa: PLC0415  # as below
+
+        result: dict[str, Any] = {"rows": rows.measure(5 * arguments.number)}
+    elif arguments.workers or arguments.limit:
+        from tests.benchmarks import workers  # noqa: PLC0415  # as below
+
+        result = {}
+        if arguments.workers:
+            result["workers"] = workers.measure("--rounds", str(arguments.rounds))
+        if arguments.limit:
+            result["limit"] = workers.measure("--limit")
+    elif arguments.million:
         from tests.benchmarks.million import measure  # noqa: PLC0415  # it takes ten minutes: only when asked for
 
-        result: dict[str, Any] = {
-            "million": measure(1_000_000 if arguments.number == 20_000 else arguments.number)
-        }
+        result = {"million": measure(1_000_000 if arguments.number == 20_000 else arguments.number)}
     else:
         result = {
             **side_by_side(arguments.number, arguments.rounds),

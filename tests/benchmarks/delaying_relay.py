@@ -1,4 +1,4 @@
-"""Passes bytes on, each piece later by half of a round trip: `… delaying_relay PORT TARGET MILLISECONDS`.
+"""Passes bytes on, each piece later by half of a round trip: `… delaying_relay PORT TARGET MILLISECONDS [HOST]`.
 
 Pieces keep their order and do not wait for one another: the way is longer, not narrower.
 """
@@ -31,8 +31,8 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
         writer.close()
 
 
-async def serve(port: int, target: int, milliseconds: float) -> None:
-    """Until cancelled."""
+async def serve(port: int, target: int, milliseconds: float, host: str = "127.0.0.1") -> None:
+    """Until cancelled. Args: host: where it listens; the target is on this machine."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         out_reader, out_writer = await asyncio.open_connection("127.0.0.1", target, limit=1 << 20)
@@ -43,11 +43,11 @@ async def serve(port: int, target: int, milliseconds: float) -> None:
             return_exceptions=True,
         )
 
-    server = await asyncio.start_server(connected, "127.0.0.1", port, limit=1 << 20, backlog=256)
+    server = await asyncio.start_server(connected, host, port, limit=1 << 20, backlog=256)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+        runner.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]))

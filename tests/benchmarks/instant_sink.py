@@ -1,8 +1,14 @@
-"""A mail server that answers at once and forgets: `python -m tests.benchmarks.instant_sink PORT`."""
+"""A mail server that answers at once and forgets: `python -m tests.benchmarks.instant_sink PORT [FILE]`.
+
+With a file it writes down the moment of each mail (seconds since 1970), a line a mail.
+"""
 
 import asyncio
+import contextlib
 import sys
-from typing import cast
+import time
+from pathlib import Path
+from typing import TextIO, cast
 
 import uvloop
 
@@ -16,8 +22,10 @@ class InstantSink(asyncio.Protocol):
         messages: how many have ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, moments: TextIO | None = None) -> None:
+        """Args: moments: where to write when each mail ended."""
         self.messages = 0
+        self._moments = moments
         self._pending = b""
         self._in_message = False
         self._transport: asyncio.WriteTransport | None = None
@@ -48,6 +56,8 @@ class InstantSink(asyncio.Protocol):
                 self._pending = self._pending[end + len(_END) :]
                 self._in_message = False
                 self.messages += 1
+                if self._moments is not None:
+                    self._moments.write(f"{time.time():.4f}\n")
                 out.append(b"250 ok\r\n")
                 continue
             line, found, rest = self._pending.partition(b"\r\n")
@@ -66,12 +76,17 @@ class InstantSink(asyncio.Protocol):
         return b"".join(out)
 
 
-async def _serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(InstantSink, "127.0.0.1", port, backlog=256)
+async def _serve(port: int, moments: TextIO | None) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: InstantSink(moments), "127.0.0.1", port, backlog=256)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(int(sys.argv[1])))
+    with contextlib.ExitStack() as stack:
+        told = [
+            stack.enter_context(Path(name).open("a", buffering=1, encoding="ascii")) for name in sys.argv[2:3]
+        ]
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        runner.run(_serve(int(sys.argv[1]), told[0] if told else None))

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import aiosmtplib
@@ -60,6 +62,17 @@ def peak_kib(process: int) -> int:
     """Peak resident memory. `ru_maxrss` would be the parent's, where that is more: it survives exec."""
     with open(f"/proc/{process}/status", encoding="ascii") as file:  # noqa: PTH123  # not a file of ours
         return next((int(line.split()[1]) for line in file if line.startswith("VmHWM:")), 0)
+
+
+def cpu_seconds_with_children(process: int) -> float:
+    """What a process and its children that are alive have spent."""
+    spent = 0.0
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):  # it has ended meanwhile
+            told = (each / "stat").read_text().rpartition(")")[2].split()
+            if process in (int(told[1]), int(each.name)):
+                spent += (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    return spent
 
 
 def _result(number: int, seconds: float, cpu: float, rss_kib: int) -> dict[str, Any]:

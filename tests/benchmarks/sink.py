@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _WAIT_SECONDS = 20.0
@@ -49,22 +50,22 @@ def smtp_sink() -> Iterator[int]:
 
 
 @contextmanager
-def instant_sink() -> Iterator[int]:
-    """Ours: answers at once and offers PIPELINING, as cheap as can be."""
+def instant_sink(moments: Path | None = None) -> Iterator[int]:
+    """Ours: answers at once and offers PIPELINING, as cheap as can be. Args: moments: a line for each mail's."""
     port = _free_port()
-    with _process([sys.executable, "-m", "tests.benchmarks.instant_sink", str(port)]):
+    told = [str(moments)] if moments is not None else []
+    with _process([sys.executable, "-m", "tests.benchmarks.instant_sink", str(port), *told]):
         _wait_for(port)
         yield port
 
 
 @contextmanager
-def delaying(target: int, milliseconds: float) -> Iterator[int]:
-    """A way to the target on which every round trip takes so much longer."""
+def delaying(target: int, milliseconds: float, host: str = "127.0.0.1") -> Iterator[int]:
+    """A way to the target on which every round trip takes so much longer. Args: host: where it listens."""
     port = _free_port()
-    with _process(
-        [sys.executable, "-m", "tests.benchmarks.delaying_relay", str(port), str(target), str(milliseconds)]
-    ):
-        _wait_for(port)
+    way = [str(port), str(target), str(milliseconds), host]
+    with _process([sys.executable, "-m", "tests.benchmarks.delaying_relay", *way]):
+        _wait_for(port, "127.0.0.1" if host == "0.0.0.0" else host)  # noqa: S104  # asked, not listened on
         yield port
 
 
@@ -87,11 +88,11 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
+def _wait_for(port: int, host: str = "127.0.0.1") -> None:
     give_up = time.monotonic() + _WAIT_SECONDS
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            socket.create_connection((host, port), 1).close()
         except OSError:
             if time.monotonic() > give_up:
                 raise

@@ -6,7 +6,8 @@ engine.py; the ledger's store, the work queue, the listener for notifications.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import asyncpg
@@ -26,6 +27,13 @@ CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
 #: What every connection says of itself; the server keeps its times in its own zone, ours are UTC.
 SERVER_SETTINGS = {"application_name": "bdnews", "timezone": "UTC", "lock_timeout": "30s"}
+#: For a connection that finds rows by keys, again and again the same few statements. A plan is made once, and never by
+#: how many rows the server believes to be there: its statistics are of before the import, or of between two dispatches.
+BY_KEYS = {
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+    **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material"), "off"),
+}
 
 
 def open_engine(url: URL) -> AsyncEngine:
@@ -61,21 +69,23 @@ def _not_answered(context: ExceptionContext) -> None:
         raise OperationalError(context.statement, None, context.original_exception, hide_parameters=True)
 
 
-async def connect(url: URL) -> asyncpg.Connection:
-    """A connection of the driver's own. Raises: what the driver raises."""
+async def connect(url: URL, options: Mapping[str, str] = MappingProxyType({})) -> asyncpg.Connection:
+    """A connection of the driver's own. Args: options: of the server, beside ours. Raises: what the driver raises."""
     return await asyncpg.connect(
         url.set(drivername="postgresql").render_as_string(hide_password=False),
         timeout=CONNECT_SECONDS,
         command_timeout=COMMAND_SECONDS,
-        server_settings=SERVER_SETTINGS,
+        server_settings={**SERVER_SETTINGS, **options},
     )
 
 
 class OneConnection:
     """One connection, connected when it is needed and again after it was lost. Used as `async with`."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, options: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Args: options: of the server, for this connection."""
         self._url = url
+        self._options = options
         self._connection: asyncpg.Connection | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -98,7 +108,7 @@ class OneConnection:
         async with self._one_at_a_time:
             try:
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await connect(self._url)
+                    self._connection = await connect(self._url, self._options)
                 return await work(self._connection)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 if not isinstance(error, asyncpg.PostgresError) or isinstance(error, _LOST):

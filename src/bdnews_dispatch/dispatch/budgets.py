@@ -307,7 +307,9 @@ class SharedPace(Pace):
         self._seats = grant.seats
         self._slotted = grant.rate < math.inf
         if grant.end > grant.start:
-            self._next_slot = grant.start - ahead, grant.end - ahead
+            # Half a message short: seconds since 1970 are exact to a quarter of a microsecond, and in a slot that is so
+            # much longer than its messages there would be room for one too many: 5 % at a hundred a second.
+            self._next_slot = grant.start - ahead, grant.end - ahead - 0.5 / grant.rate
 
     def hear(self, slowed_rate: float, slowed_at: float, closed_until: float, ahead: float) -> None:
         """Somebody was told "slower"."""

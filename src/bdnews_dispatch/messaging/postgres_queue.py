@@ -43,6 +43,11 @@ SWEEP_SECONDS = 600.0
 LOG_KEPT = timedelta(days=1)
 
 _UNLIMITED = EntrypointExecutionParameter(concurrency_limit=0)
+#: Its words are those of pgqueuer's index of these keys.
+_IS_THERE = """
+SELECT EXISTS (SELECT 1 FROM pgqueuer WHERE dedupe_key = $1
+    AND status IN ('queued'::pgqueuer_status, 'picked'::pgqueuer_status))
+"""
 _SWEEP = "DELETE FROM pgqueuer_log WHERE created < now() - $1::interval"
 
 
@@ -69,11 +74,17 @@ class PostgresQueue:
         await self._connection.__aexit__()
 
     async def put(self, job: Job) -> None:
+        # Every worker's reconciler puts what is there already, twice a second. An INSERT that inserts nothing is
+        # notified as well, and sends every hand of every worker to look: asking first keeps that from growing with the
+        # square of the workers. Where two ask at the same time, the key keeps it single.
+        key = f"{job.kind.value}:{job.pointer}:{job.place}"
+        if await self._connection.run(lambda connection: connection.fetchval(_IS_THERE, key)):
+            return
         await self._queries.enqueue(
             job.kind.value,
             json.dumps([job.pointer, job.urgency, job.place]).encode(),
             priority=-job.rank,
-            dedupe_key=f"{job.kind.value}:{job.pointer}:{job.place}",
+            dedupe_key=key,
             on_conflict="skip",
         )
 
@@ -106,8 +117,16 @@ class PostgresQueue:
                 counted[found.entrypoint] += found.count
         return {kind: counted[kind.value] for kind in JobKind}
 
-    def look(self) -> None:
-        """Something has changed in the queue: everybody who waits looks at once."""
+    def hear(self, payload: str) -> None:
+        """Pgqueuer tells of a change: where a job came, everybody who waits looks at once.
+
+        That one is over concerns nobody who waits: each hand of each worker would look for nothing.
+
+        Args:
+            payload: pgqueuer's JSON; "" where something may have been missed.
+        """
+        if payload and json.loads(payload).get("operation") != "insert":
+            return
         self._news.set()
         self._news = asyncio.Event()
 

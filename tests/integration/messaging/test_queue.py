@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from pgqueuer.queries import Queries
 from sqlalchemy import text
 
 from bdnews_dispatch.db.engine import Backend, Database
@@ -24,7 +26,7 @@ async def queues(database: Database) -> AsyncIterator[list[WorkQueue]]:
     async with AsyncExitStack() as stack:
         found = [await stack.enter_async_context(PostgresQueue(database.url)) for _ in range(2)]
         for queue in found:
-            listeners = {CHANNEL: lambda _, queue=queue: queue.look()}
+            listeners = {CHANNEL: queue.hear}
             await stack.enter_async_context(Notifications(database.url, listeners))
         yield list(found)
 
@@ -142,6 +144,34 @@ async def test_signs_of_life_keep_a_job(
         await run(database, "UPDATE pgqueuer SET heartbeat = now() - interval '1 minute'")
         await asyncio.sleep(SOON)
         assert await nothing_in(shared[1])
+
+
+async def test_who_waits_looks_when_a_job_comes_and_not_for_what_others_do_with_theirs(
+    database: Database, shared: list[WorkQueue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def dequeue(self: Queries, *arguments: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await really(self, *arguments, **options)
+
+    await asyncio.sleep(SOON)  # both are listening
+    really = Queries.dequeue
+    monkeypatch.setattr("bdnews_dispatch.messaging.postgres_queue.POLL_SECONDS", 60)
+    waiting = asyncio.create_task(shared[1].get([JobKind.PLAN]))
+    monkeypatch.setattr(Queries, "dequeue", dequeue)
+    for pointer in range(5):
+        await shared[0].put(Job(JobKind.SEND, pointer))
+        doing = await shared[0].get([JobKind.SEND])
+        for _ in range(3):
+            await shared[0].put(doing)  # a reconciler does not know that it is there
+        await shared[0].done(doing)
+    await asyncio.sleep(SOON)
+    assert asked <= 5 + 1 + 5, "its own five; one to begin with, and one for each that came"
+    await shared[0].put(Job(JobKind.PLAN, 9))
+    async with asyncio.timeout(SOON):
+        assert (await waiting).pointer == 9
 
 
 @pytest.mark.fault(7)
