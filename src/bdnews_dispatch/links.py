@@ -25,6 +25,9 @@ _MAC_LENGTH = 20
 #: MACs in one BLAKE2b of at most 64 octets.
 _MACS_A_HASH = 6
 _SHORTEST_SECRET = 32
+#: Before a delivery's key and MAC in the local parts that mail comes back to.
+BOUNCES_TO = "b+"
+UNSUBSCRIBE_TO = "unsubscribe+"
 
 
 class Purpose(StrEnum):
@@ -135,9 +138,21 @@ class Signer:
         others = (key for key in self._by_id.values() if key is not self.first)
         return [key.mark(text) for key in (self.first, *others)]
 
+    def read_returned(self, local: str) -> str:
+        """The key in the local part of an address that mail came back to: `b+KEY.MAC`, `unsubscribe+KEY.MAC`.
+
+        Raises:
+            TokenError: it was not signed by us, whoever writes to it.
+        """
+        key, separator, mac = local.lower().rpartition("+")[2].partition(".")
+        for signing in self._by_id.values() if separator else ():
+            if hmac.compare_digest(signing.mac(Purpose.BOUNCE, key).encode(), mac.encode("utf-8", "replace")):
+                return key
+        raise TokenError("退信地址无效")
+
     def verp(self, key: str) -> str:
         """The local part of a delivery's envelope sender: a bounce names its delivery, and only ours suppress."""
-        return f"b+{key}.{self.first.mac(Purpose.BOUNCE, key)}"
+        return f"{BOUNCES_TO}{key}.{self.first.mac(Purpose.BOUNCE, key)}"
 
 
 class DeliveryLinks(NamedTuple):
@@ -175,7 +190,7 @@ class Links:
             f"{base}/w/{token}{macs[40:60]}",
             f"{base}/p/{token}{macs[60:80]}",
             f"{base}/u/{token}{macs[80:100]}",
-            f"b+{key}.{macs[100:120]}",
+            f"{BOUNCES_TO}{key}.{macs[100:120]}",
         )
 
     def pixel(self, key: str) -> str:

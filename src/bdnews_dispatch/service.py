@@ -48,6 +48,9 @@ from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.pipeline import handlers
+from bdnews_dispatch.returns.free_form import FreeForm
+from bdnews_dispatch.returns.listener import listening as taking_returns
+from bdnews_dispatch.returns.recording import Returns
 from bdnews_dispatch.sandbox import (
     SANDBOX_AES_KEY,
     SANDBOX_APPID,
@@ -206,6 +209,17 @@ async def sending_letters(parts: Parts) -> AsyncIterator[None]:
             done, _ = await asyncio.wait({task}, timeout=DRAIN_SECONDS)
             if not done:
                 task.cancel()  # its letters are sent again when their lease ends
+
+
+def open_returns(parts: Parts) -> Returns:
+    """What takes mail that came back."""
+    return Returns(
+        parts.clock,
+        parts.publications,
+        _reply_rules(parts.settings),
+        FreeForm.load(),
+        soft_bounces=parts.settings.returns.soft_bounces,
+    )
 
 
 def dkim_signer(settings: Settings) -> DkimSigner | None:
@@ -405,6 +419,11 @@ async def running(
                 parts.database, clock, parts.publications, timetable, settings.schedule.catch_up_days
             )
             await stack.enter_async_context(_scheduling(parts, catch_up, wake))
+        if Role.WEB in roles and settings.returns.port:
+            returns = open_returns(parts)
+            await stack.enter_async_context(
+                taking_returns(settings.returns, parts.database, parts.links.signer, returns, wake)
+            )
         if listening is not None:
             await stack.enter_async_context(open_web(parts, listening, wake, sandbox=sandbox, demo=demo))
         yield parts, sandbox

@@ -110,6 +110,14 @@ class WeChatSettings(_Group):
     timeout_seconds: float = Field(gt=0)
 
 
+class ReturnsSettings(_Group):
+    host: str
+    port: int = Port
+    protocol: Literal["smtp", "lmtp"]
+    max_bytes: int = Field(ge=10_000)
+    soft_bounces: int = Field(ge=1)
+
+
 class SandboxSettings(_Group):
     smtp_host: str
     smtp_port: int = Port
@@ -143,6 +151,7 @@ class Settings(_Group):
     delivery: DeliverySettings
     email: EmailSettings
     wechat: WeChatSettings
+    returns: ReturnsSettings
     sandbox: SandboxSettings
     schedule: ScheduleSettings
     operations: OperationsSettings

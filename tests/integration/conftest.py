@@ -11,7 +11,17 @@ from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.migrate import upgrade
 
 #: Folders of tests whose rows may be in either.
-ON_BOTH = {"dispatch", "issues", "letters", "messaging", "privacy", "subscribers", "tracking", "web"}
+ON_BOTH = {
+    "dispatch",
+    "issues",
+    "letters",
+    "messaging",
+    "privacy",
+    "returns",
+    "subscribers",
+    "tracking",
+    "web",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -120,8 +120,9 @@ WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND 
 """
 
 SUPPRESS = """
-INSERT INTO suppression (channel, target, reason, created_at)
-SELECT channel, target, reason, $1 FROM unnest($2::text[], $3::text[], $4::text[]) AS told (channel, target, reason)
+INSERT INTO suppression (channel, target, reason, source, evidence, created_at)
+SELECT channel, target, reason, 'smtp', '', $1
+FROM unnest($2::text[], $3::text[], $4::text[]) AS told (channel, target, reason)
 ON CONFLICT (channel, target) DO NOTHING
 """
 

@@ -102,7 +102,7 @@ ATTEMPT = (
 )
 
 SUPPRESS = """
-INSERT INTO suppression (channel, target, reason, created_at) VALUES (?, ?, ?, ?)
+INSERT INTO suppression (channel, target, reason, source, evidence, created_at) VALUES (?, ?, ?, 'smtp', '', ?)
 ON CONFLICT (channel, target) DO NOTHING
 """
 

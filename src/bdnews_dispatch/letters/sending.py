@@ -25,7 +25,8 @@ from bdnews_dispatch.letters.composing import compose_letter, encode_letter
 from bdnews_dispatch.letters.models import Letter, LetterState
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import Settings
-from bdnews_dispatch.subscribers.models import Channel, Request, Suppression
+from bdnews_dispatch.subscribers.models import Channel, Request
+from bdnews_dispatch.subscribers.suppressions import is_suppressed
 
 logger = logging.getLogger(__name__)
 
@@ -125,11 +126,8 @@ class Letterbox:
         await self._record(letter, outcome)
 
     async def _is_suppressed(self, letter: Letter) -> bool:
-        known = select(Suppression.id).where(
-            col(Suppression.channel) == Channel.EMAIL, col(Suppression.target) == letter.email.casefold()
-        )
         async with self._database.read() as session:
-            return (await session.exec(known)).first() is not None
+            return await is_suppressed(session, Channel.EMAIL, letter.email.casefold())
 
     async def _offered(self, letter: Letter, request: Request) -> Outcome:
         publication = self._publications.named(letter.publication)

@@ -16,6 +16,7 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.letters.models import Letter
+from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.lists import memberships
 from bdnews_dispatch.subscribers.models import (
@@ -27,8 +28,8 @@ from bdnews_dispatch.subscribers.models import (
     SubscriberAttribute,
     SubscriberTag,
     Subscription,
-    Suppression,
 )
+from bdnews_dispatch.subscribers.suppressions import listing
 from bdnews_dispatch.tracking.models import Hit
 
 
@@ -90,6 +91,7 @@ async def copy_of(session: AsyncSession, clock: Clock, subscriber_id: int) -> di
         ],
         "letters": await _letters(session, requests),
         "deliveries": await _deliveries(session, subscriber_id),
+        "returned": await _returned(session, subscriber_id),
         "suppressions": await _suppressions(session, person),
         "wechat": await _wechat(session, person),
     }
@@ -194,12 +196,31 @@ async def _suppressions(session: AsyncSession, person: Subscriber) -> list[dict[
     whose = {Channel.EMAIL: person.email_key, Channel.WECHAT: person.openid}
     found = []
     for channel, target in whose.items():
-        rows = select(Suppression).where(Suppression.channel == channel, Suppression.target == target)
-        found += [
-            {"channel": channel.value, "reason": row.reason, "since": _time(row.created_at)}
-            for row in await session.exec(rows)
-        ]
+        for lifted in (False, True) if target else ():
+            found += [
+                {
+                    "channel": channel.value,
+                    "reason": row.reason,
+                    "origin": row.source,
+                    "since": _time(row.since),
+                    "ended_at": _time(row.lifted_at),
+                }
+                for row in await listing(session, target=target or "", lifted=lifted)
+            ]
     return found
+
+
+async def _returned(session: AsyncSession, subscriber_id: int) -> list[dict[str, Any]]:
+    rows = await session.exec(
+        select(ReturnedMail)
+        .join(Delivery, col(Delivery.id) == col(ReturnedMail.delivery_id))
+        .where(Delivery.subscriber_id == subscriber_id)
+        .order_by(col(ReturnedMail.id))
+    )
+    return [
+        {"at": _time(row.received_at), "kind": row.kind.value, "code": row.status, "text": row.text}
+        for row in rows
+    ]
 
 
 async def _wechat(session: AsyncSession, person: Subscriber) -> dict[str, Any] | None:

@@ -21,10 +21,12 @@ from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.models import (
     Channel,
     Follower,
+    LiftedSuppression,
     ListMembership,
     Request,
     Subscriber,
@@ -91,6 +93,12 @@ def _statements(person: Subscriber) -> Iterator[Any]:
     if person.email_key is not None:
         whose.append(col(Request.email_key) == person.email_key)
     requests = select(Request.id).where(or_(*whose))
+    letters = select(Letter.id).where(col(Letter.request_id).in_(requests))
+    yield delete(ReturnedMail).where(
+        or_(col(ReturnedMail.delivery_id).in_(deliveries), col(ReturnedMail.letter_id).in_(letters))
+    )
+    targets = [target for target in (person.email_key, person.openid) if target is not None]
+    yield delete(LiftedSuppression).where(col(LiftedSuppression.target).in_(targets))
     yield delete(Letter).where(col(Letter.request_id).in_(requests))
     yield delete(Request).where(or_(*whose))
     for table in (Subscription, ListMembership, SubscriberTag, SubscriberAttribute):

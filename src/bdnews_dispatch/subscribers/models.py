@@ -235,7 +235,26 @@ class Suppression(SQLModel, table=True):
     #: The folded address, or the openid.
     target: str = Field(max_length=254)
     reason: str = Field(max_length=100)
+    #: Who says so: `smtp`, `returns`, `wechat`, `admin`, `import`.
+    source: str = Field(default="", max_length=20)
+    #: What shows it: the number of a returned mail, an admin's note.
+    evidence: str = Field(default="", max_length=200)
     created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class LiftedSuppression(SQLModel, table=True):
+    """A suppression that no longer holds, and why."""
+
+    __tablename__ = "lifted_suppression"
+    id: int | None = Field(default=None, primary_key=True)
+    channel: Channel = Field(sa_type=enum_type(Channel))
+    target: str = Field(max_length=254, index=True)
+    reason: str = Field(max_length=100)
+    source: str = Field(default="", max_length=20)
+    evidence: str = Field(default="", max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    lifted_at: datetime = Field(sa_type=UtcDateTime)
+    note: str = Field(default="", max_length=200)
 
 
 class Follower(SQLModel, table=True):

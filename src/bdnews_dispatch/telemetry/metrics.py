@@ -281,6 +281,12 @@ _hits = Counter(
     ["kind", "by"],
     registry=REGISTRY,
 )
+_returned = Counter(
+    "bdnews_mail_returned",
+    "Mails that came back, by what they say and how a bounce counts.",
+    ["kind", "verdict"],
+    registry=REGISTRY,
+)
 _requests = Counter(
     "bdnews_http_requests",
     "Requests answered by the web pages, by method, route and status.",
@@ -317,6 +323,11 @@ def hits_stored(kinds_and_machines: Iterable[tuple[str, str]]) -> None:
     """Hits were committed. Args: kinds_and_machines: of each its kind, and the machine that made it or ""."""
     for kind, machine in kinds_and_machines:
         _hits.labels(kind, "machine" if machine else "person").inc()
+
+
+def mail_returned(kind: str, verdict: str) -> None:
+    """A mail that came back was taken. Args: kind, verdict: of `returns`, closed lists."""
+    _returned.labels(kind, verdict).inc()
 
 
 def request_answered(method: str, route: str, status: int, seconds: float) -> None:

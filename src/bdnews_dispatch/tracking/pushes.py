@@ -17,7 +17,8 @@ from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.subscribers import agreements, followers, people
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
-from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Suppression
+from bdnews_dispatch.subscribers.models import Channel, ChannelChoice
+from bdnews_dispatch.subscribers.suppressions import suppress
 
 PUSHED_EVENT = "wechat.pushed"
 _ORIGIN = "wechat"
@@ -159,15 +160,4 @@ class WeChatPushes:
             delivery.updated_at = self._clock()
             session.add(delivery)
         if "user block" in told:
-            await self._suppress(session, openid, told)
-
-    async def _suppress(self, session: AsyncSession, openid: str, told: str) -> None:
-        known = select(Suppression.id).where(
-            Suppression.channel == Channel.WECHAT, Suppression.target == openid
-        )
-        if (await session.exec(known)).first() is None:
-            session.add(
-                Suppression(
-                    channel=Channel.WECHAT, target=openid, reason=told[:100], created_at=self._clock()
-                )
-            )
+            await suppress(session, self._clock, Channel.WECHAT, openid, reason=told, source="wechat")

@@ -20,7 +20,9 @@ from bdnews_dispatch.links import Signer, SigningKey
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.privacy.copying import copy_of
 from bdnews_dispatch.privacy.erasing import erase, forget_erasure, was_erased
-from bdnews_dispatch.subscribers import lists, people
+from bdnews_dispatch.returns.models import ReturnedMail
+from bdnews_dispatch.returns.reading import Kind
+from bdnews_dispatch.subscribers import lists, people, suppressions
 from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.models import (
     Channel,
@@ -29,7 +31,6 @@ from bdnews_dispatch.subscribers.models import (
     Subscriber,
     SubscriberAttribute,
     SubscriberTag,
-    Suppression,
 )
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.web.keys import LINKS
@@ -68,8 +69,22 @@ async def jing(site: Site) -> int:
             )
         )
         session.add(Suppression(channel=Channel.EMAIL, target=JING, reason="bounce", created_at=site.clock()))
+        session.add(
+            ReturnedMail(
+                fingerprint="f",
+                way="smtp",
+                kind=Kind.AUTO_REPLY,
+                delivery_id=own[0].id,
+                text="何静 is away",
+                raw=f"From: {JING}".encode(),
+                received_at=site.clock(),
+            )
+        )
+        await suppressions.suppress(session, site.clock, Channel.EMAIL, JING, reason="bounce", source="admin")
+        await suppressions.lift(session, site.clock, Channel.EMAIL, JING, note="何静 rang")
         list_id = await lists.find_or_make_list(session, site.clock, "专家")
         await lists.join_list(session, site.clock, list_id, [2], Proof("admin", f"{JING} asked"))
+        await suppressions.suppress(session, site.clock, Channel.EMAIL, JING, reason="bounce", source="admin")
         await record(
             session, site.clock, "wechat.pushed", "w1", openid="oReaderHeJing0000000000001", text="密"
         )
@@ -123,7 +138,17 @@ async def test_erased_means_that_nothing_is_left(
     caplog.set_level(logging.DEBUG, "bdnews_dispatch")
     before = await everything(site.database)
     knowing = {name for name, rows in before.items() if any(trace in row for row in rows for trace in TRACES)}
-    assert {"subscriber", "attempt", "hit", "request", "letter", "event", "list_membership"} <= knowing
+    assert {
+        "subscriber",
+        "attempt",
+        "hit",
+        "request",
+        "letter",
+        "event",
+        "list_membership",
+        "returned_mail",
+        "lifted_suppression",
+    } <= knowing
     hits, deliveries = len(before["hit"]), len(before["delivery"])
     if backend is Backend.SQLITE:
         assert in_files(tmp_path)

@@ -79,8 +79,9 @@ class Site:
             pass
         async with self.database.write() as session:
             for delivery in await self.deliveries():
-                delivery.state, delivery.sent_at = DeliveryState.SENT, self.clock()
-                session.add(delivery)
+                if delivery.state is DeliveryState.PLANNED:
+                    delivery.state, delivery.sent_at = DeliveryState.SENT, self.clock()
+                    session.add(delivery)
             dispatch = await session.get(Dispatch, started.dispatch.id)
             assert dispatch is not None
             dispatch.state = DispatchState.FINISHED
