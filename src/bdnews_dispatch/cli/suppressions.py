@@ -14,7 +14,7 @@ from bdnews_dispatch.subscribers.models import Channel
 
 @click.group()
 def suppressions() -> None:
-    """停发名单：列出、加入、解除。名单上的邮箱与微信什么都收不到，导入也不会让它们回来。"""
+    """停发名单：列出、加入、解除。"""
 
 
 @suppressions.command(name="list")

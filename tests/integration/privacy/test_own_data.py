@@ -68,7 +68,6 @@ async def jing(site: Site) -> int:
                 reference="he.jing-42",
             )
         )
-        session.add(Suppression(channel=Channel.EMAIL, target=JING, reason="bounce", created_at=site.clock()))
         session.add(
             ReturnedMail(
                 fingerprint="f",
