@@ -22,8 +22,9 @@ from bdnews_dispatch.cli.session import (
 )
 from bdnews_dispatch.dispatch import control, words
 from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.settling import DECISIONS, resolve_all
-from bdnews_dispatch.dispatch.starting import start_issue
+from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import find_issue
@@ -75,6 +76,41 @@ def start(
             f"状态 {words.dispatch_state(result['state'])}。"
         ),
     )
+
+
+@dispatch.command()
+@click.option("--issue", "total_number", type=int, required=True, metavar="TOTAL_NUMBER", help="总期号。")
+@target_options
+@publication_option
+@json_option
+def audience(total_number: int, publication: str | None, *, as_json: bool, **target: tuple[str, ...]) -> None:
+    """先看会发给谁：各条规则各减去多少人，各渠道多少份，其余为何不发。不写入任何内容。"""
+
+    async def work(parts: Parts) -> dict[str, Any]:
+        async with parts.database.read() as session:
+            issue = await find_issue(session, parts.publications.named(publication).key, total_number)
+            whom = await read_target(session, **target)
+            planner = Planner(parts.database, parts.clock, parts.publications, parts.links)
+            found = await planner.forecast(session, issue_dispatch(parts.clock, issue, whom))
+            return found.as_json()
+
+    result = with_parts(work)
+
+    def said() -> str:
+        lines = [["订阅者", result["subscribed"], ""]]
+        if result["not_named"]:
+            lines.append(["不在所选名单与细分内", -result["not_named"], ""])
+        for rule, number in result["excluded"].items():
+            kind, _, name = rule.partition(":")
+            lines.append([f"排除{'名单' if kind == 'list' else '细分'}“{name}”", -number, ""])
+        lines.append(["合计", result["left"], "人"])
+        lines += [
+            [f"不发：{words.reason(reason)}", -number, "份"] for reason, number in result["left_out"].items()
+        ]
+        lines += [[f"将发：{words.CHANNELS[way]}", number, "份"] for way, number in result["planned"].items()]
+        return table(lines, ["", "数量", ""])
+
+    emit(result, as_json=as_json, text=said)
 
 
 @dispatch.command(name="list")

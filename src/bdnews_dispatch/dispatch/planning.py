@@ -17,6 +17,7 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.statements import insert_many
 from bdnews_dispatch.digests.matching import Interest, Skip, match
 from bdnews_dispatch.dispatch.contents import Contents, links_of, load_contents
+from bdnews_dispatch.dispatch.forecast import Forecast, rules_of
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind, DispatchLink
 from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of, target_of
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_dispatch
@@ -80,6 +81,29 @@ class Planner:
                 dispatch.planned_at = self._clock()
             return more
 
+    async def forecast(self, session: AsyncSession, dispatch: Dispatch) -> Forecast:
+        """Whom a dispatch that has not begun would reach, and why it leaves the others out: planned as in earnest,
+        nothing is written.
+
+        Args:
+            dispatch: as it would be; not in the database.
+        """
+        contents = await load_contents(session, dispatch, self._links)
+        target, now = target_of(dispatch), dispatch.created_at
+        found = Forecast(await rules_of(session, dispatch.publication, target, now))
+        after, more = 0, True
+        while more:
+            people = await slice_of(
+                session, dispatch.publication, after_id=after, limit=SLICE, target=target, now=now
+            )
+            ids = [person.subscriber_id for person in people]
+            reached = await self._reached_before(session, dispatch, ids, lock=False)
+            for person in people:
+                for row in self._rows(dispatch, contents, person, reached):
+                    found.count(row["channel"], row["reason"])
+            after, more = (ids[-1] if ids else after), len(people) == SLICE
+        return found
+
     async def _contents_of(self, session: AsyncSession, dispatch: Dispatch) -> Contents:
         """Read once for all its slices: a dispatch sends the same revision for its whole life."""
         if self._last is None or self._last[0] != dispatch.id:
@@ -102,7 +126,7 @@ class Planner:
             await session.exec(insert(DispatchLink), params=rows)
 
     async def _reached_before(
-        self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
+        self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int], *, lock: bool = True
     ) -> frozenset[tuple[int, Channel]]:
         """Whom another dispatch of the same issue has reached or is about to reach.
 
@@ -111,7 +135,8 @@ class Planner:
         """
         if dispatch.kind is not DispatchKind.ISSUE or not subscriber_ids:
             return frozenset()
-        issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update={"key_share": True})
+        locked = {"key_share": True} if lock else None
+        issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update=locked)
         assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
         earlier = [
             d.id for d in await dispatches_of(session, issue) if d.id is not None and d.id != dispatch.id

@@ -64,20 +64,23 @@ async def start_issue(
         if not await _somebody_unreached(session, issue.publication, earlier, target, clock()):
             return Started(same[-1], fresh=False)
         cause = f"{cause}#{len(same) + 1}"
+    return await _begin(session, clock, issue_dispatch(clock, issue, target, cause=cause, at=at))
+
+
+def issue_dispatch(
+    clock: Clock, issue: Issue, target: Target, *, cause: str = "", at: datetime | None = None
+) -> Dispatch:
+    """A dispatch of the issue, not in the database yet."""
     assert issue.id is not None  # noqa: S101  # read from the database
-    return await _begin(
-        session,
-        clock,
-        Dispatch(
-            cause=cause,
-            kind=DispatchKind.ISSUE,
-            publication=issue.publication,
-            issues=[{"id": issue.id, "revision": issue.revision}],
-            cadence=Cadence.ISSUE,
-            **target.columns(),
-            due_at=at or clock(),
-            created_at=clock(),
-        ),
+    return Dispatch(
+        cause=cause,
+        kind=DispatchKind.ISSUE,
+        publication=issue.publication,
+        issues=[{"id": issue.id, "revision": issue.revision}],
+        cadence=Cadence.ISSUE,
+        **target.columns(),
+        due_at=at or clock(),
+        created_at=clock(),
     )
 
 

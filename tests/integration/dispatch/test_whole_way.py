@@ -13,7 +13,9 @@ from tests.making import SETS, Station, document, open_station, part, read_mail,
 from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch, DispatchLink
+from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.settling import resolve_all
+from bdnews_dispatch.dispatch.starting import issue_dispatch
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.issues.publishing import withdraw
@@ -21,6 +23,7 @@ from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.sandbox import MailFault
 from bdnews_dispatch.subscribers.agreements import unsubscribe
 from bdnews_dispatch.subscribers.models import Suppression
+from bdnews_dispatch.subscribers.targeting import Target, read_target
 
 
 @pytest.fixture
@@ -448,3 +451,27 @@ async def test_a_full_disk_sends_nothing_and_goes_on_by_itself(station: Station,
     assert shown["counts"]["sent"] == 6
     assert shown["counts"]["uncertain"] == 0
     assert len(set(station.received())) == 6
+
+
+async def test_a_forecast_is_what_planning_then_does(station: Station) -> None:
+    await station.people(readers(20), list_name="部委")
+    await station.people(readers(4, start=30, channel="both"), list_name="甲")
+    await station.people(readers(3, start=50, cadence="weekly"), list_name="部委")
+    taken = await station.publish(document(sections=["policy"]))
+    clock, database = station.parts.clock, station.parts.database
+    planner = Planner(database, clock, station.parts.publications, station.parts.links)
+    async with database.read() as session:
+        everybody = await planner.forecast(session, issue_dispatch(clock, taken.issue, Target()))
+        target = await read_target(session, lists=["部委", "甲"], excluded_lists=["甲"])
+        narrow = await planner.forecast(session, issue_dispatch(clock, taken.issue, target))
+    assert (everybody.rules.subscribed, everybody.rules.not_named, everybody.rules.left) == (27, 0, 27)
+    assert (narrow.rules.not_named, narrow.rules.excluded, narrow.rules.left) == (0, {"list:甲": 4}, 23)
+    dispatch_id = await station.start(taken, lists=["部委", "甲"], excluded_lists=["甲"])
+    async with station.worker():
+        shown = await station.until(dispatch_id)
+    assert shown["counts"]["sent"] == sum(narrow.planned.values())
+    assert shown["reasons"] == dict(narrow.left_out)
+    async with database.read() as session:
+        again = await planner.forecast(session, issue_dispatch(clock, taken.issue, target))
+    assert again.planned == {}
+    assert again.left_out["already_sent"] == shown["counts"]["sent"]
