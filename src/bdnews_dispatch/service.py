@@ -48,6 +48,7 @@ from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.pipeline import handlers
+from bdnews_dispatch.privacy.retention import Retention
 from bdnews_dispatch.returns.free_form import FreeForm
 from bdnews_dispatch.returns.listener import listening as taking_returns
 from bdnews_dispatch.returns.recording import Returns
@@ -60,6 +61,7 @@ from bdnews_dispatch.sandbox import (
     Sandbox,
 )
 from bdnews_dispatch.scheduling.catch_up import CatchUp
+from bdnews_dispatch.scheduling.daily import Daily, read_time_of_day
 from bdnews_dispatch.scheduling.scheduler import scheduler
 from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.settings import EmailSettings, Settings
@@ -376,6 +378,7 @@ async def running(
     async with AsyncExitStack() as stack:
         # First of all: what is wrong with it is said before anything has begun.
         timetable = read_timetable(settings.schedule, settings.service.timezone)
+        retention_at = read_time_of_day(settings.retention.at)
         operations = settings.operations
         role = "serve" if len(roles) > 1 else next(iter(roles), "")
         await stack.enter_async_context(
@@ -418,7 +421,9 @@ async def running(
             catch_up = CatchUp(
                 parts.database, clock, parts.publications, timetable, settings.schedule.catch_up_days
             )
-            await stack.enter_async_context(_scheduling(parts, catch_up, wake))
+            retention = Retention(parts.database, clock, settings)
+            daily = Daily(parts.database, clock, retention, at=retention_at, zone=settings.service.timezone)
+            await stack.enter_async_context(_scheduling(parts, catch_up, daily, wake))
         if Role.WEB in roles and settings.returns.port:
             returns = open_returns(parts)
             await stack.enter_async_context(
@@ -430,12 +435,12 @@ async def running(
 
 
 def _scheduling(
-    parts: Parts, catch_up: CatchUp, wake: Callable[[], None]
+    parts: Parts, catch_up: CatchUp, daily: Daily, wake: Callable[[], None]
 ) -> AbstractAsyncContextManager[None]:
     """The scheduler; of several on PostgreSQL one leads, and another one when that is gone."""
 
     def ticks() -> AbstractAsyncContextManager[None]:
-        return scheduler(parts.settings, catch_up, folder_of(parts), wake)
+        return scheduler(parts.settings, catch_up, daily, folder_of(parts), wake)
 
     if parts.database.backend is Backend.SQLITE:
         return ticks()

@@ -132,6 +132,17 @@ class ScheduleSettings(_Group):
     catch_up_days: int = Field(ge=0)
 
 
+class RetentionSettings(_Group):
+    at: str
+    hits: int = Field(ge=0)
+    attempts: int = Field(ge=0)
+    returns: int = Field(ge=0)
+    requests: int = Field(ge=0)
+    letters: int = Field(ge=0)
+    events: int = Field(ge=0)
+    sandbox: int = Field(ge=0)
+
+
 class OperationsSettings(_Group):
     host: str
     port: int = Port
@@ -154,6 +165,7 @@ class Settings(_Group):
     returns: ReturnsSettings
     sandbox: SandboxSettings
     schedule: ScheduleSettings
+    retention: RetentionSettings
     operations: OperationsSettings
 
     @property

@@ -1,5 +1,7 @@
 """Migrations by hand, and the way from an embedded installation to PostgreSQL, as an operator walks it."""
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from tests import postgres
@@ -30,6 +32,10 @@ def test_moving_to_postgresql_and_going_on_there(machine: "Machine") -> None:
     url = postgres.database_url(str(machine.folder))
     moved = {row["table"]: row["rows"] for row in machine.json("admin", "move-to-postgres", "--to", url)}
     assert moved["subscriber"] == 31
+    with closing(sqlite3.connect(machine.folder / "var" / "bdnews.db")) as file:
+        names = {name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    of_the_moment = {"alembic_version", "sqlite_sequence", "node", "lease", "budget", "seat"}
+    assert set(moved) == names - of_the_moment, "every table goes along"
     assert "已有数据" in machine.run("admin", "move-to-postgres", "--to", url, code=1).stderr
     key = (machine.folder / "var" / "signing.key").read_text().strip()
     machine.environment |= {

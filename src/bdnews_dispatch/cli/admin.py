@@ -1,4 +1,4 @@
-"""bdnews admin migrate | move-to-postgres"""
+"""bdnews admin migrate | move-to-postgres | retention"""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import click
 from sqlalchemy import Table
 
 from bdnews_dispatch.bulletins import models as bulletins
-from bdnews_dispatch.cli.session import emit, json_option, settings_and_logs
+from bdnews_dispatch.cli.session import emit, json_option, settings_and_logs, with_parts
 from bdnews_dispatch.cli.session import table as columns
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.db.engine import Backend, Database
@@ -15,23 +15,25 @@ from bdnews_dispatch.db.moving import Moved, move
 from bdnews_dispatch.db.types import metadata
 from bdnews_dispatch.dispatch import models as dispatch
 from bdnews_dispatch.dispatch.control import anybody_sends
-from bdnews_dispatch.errors import BdnewsError, StateError
+from bdnews_dispatch.errors import BdnewsError, StateError, StorageError
 from bdnews_dispatch.issues import models as issues
+from bdnews_dispatch.letters import models as letters
 from bdnews_dispatch.messaging import models as messaging
-from bdnews_dispatch.parts import prepare
+from bdnews_dispatch.parts import Parts, prepare
+from bdnews_dispatch.returns import models as returns
 from bdnews_dispatch.scheduling import models as scheduling
 from bdnews_dispatch.subscribers import models as subscribers
 from bdnews_dispatch.tracking import models as tracking
 
 #: Every table is known once these are loaded.
-_MODELS = (issues, bulletins, subscribers, dispatch, messaging, scheduling, tracking)
+_MODELS = (issues, bulletins, subscribers, letters, dispatch, messaging, returns, scheduling, tracking)
 #: They say who is there at the moment, not what has happened.
 _OF_THE_MOMENT = {"node", "lease", "budget", "seat"}
 
 
 @click.group()
 def admin() -> None:
-    """维护：升级数据库结构，迁往 PostgreSQL。"""
+    """维护：升级数据库结构，迁往 PostgreSQL，删除到期的数据。"""
 
 
 @admin.command()
@@ -105,3 +107,51 @@ def move_to_postgres(url: str, *, as_json: bool) -> None:
 def _tell(done: Moved, *, as_json: bool) -> None:
     if not as_json:
         click.echo(f"{done.table}：{done.rows} 行，一致", err=True)
+
+
+#: What each rule is about, as people read it.
+_RULES = {
+    "hits": "打开与点击",
+    "attempts": "发送的尝试与对方的答复",
+    "returns": "退信的原文",
+    "requests": "没有确认的申请",
+    "letters": "确认信",
+    "events": "处理完的事件",
+    "sandbox": "沙箱收下的邮件与卡片",
+    "erased": "删除本人数据之后才写下的",
+}
+
+
+@admin.command()
+@click.option("--dry-run", is_flag=True, help="只数一数，什么也不删除。")
+@json_option
+def retention(*, dry_run: bool, as_json: bool) -> None:
+    """删除超过保留期的数据（设置 retention.…）。定时服务每天做一次，平时不必手动运行。"""
+    from bdnews_dispatch.privacy.retention import Retention  # noqa: PLC0415  # knows every table
+
+    async def work(parts: Parts) -> tuple[dict[str, int], dict[str, int | None]]:
+        keeping = Retention(parts.database, parts.clock, parts.settings)
+        found = await (keeping.preview() if dry_run else keeping.run())
+        return found, {name: keeping.days(name) for name in found}
+
+    found, days = with_parts(work)
+    failed = [] if dry_run else [name for name in _RULES if name not in found]
+    emit(
+        [{"rule": name, "days": days[name], "rows": rows} for name, rows in found.items()],
+        as_json=as_json,
+        text=lambda: columns(
+            [(_RULES[name], _kept(days[name]), rows) for name, rows in found.items()],
+            ("内容", "保留", "将删除" if dry_run else "已删除"),
+        ),
+    )
+    if failed:
+        raise StorageError(
+            f"没有做完：{'、'.join(_RULES[name] for name in failed)}",
+            hint="其余的已经做完。原因在日志 retention.failed 里；明天会再做，也可以再运行一次。",
+        )
+
+
+def _kept(days: int | None) -> str:
+    if days is None:
+        return "立即"
+    return f"{days} 天" if days else "一直"

@@ -13,7 +13,7 @@ from bdnews_dispatch.errors import BdnewsError, IssueError
 #: called: with all of them, even `bdnews --help` would take seconds. A test holds the sentences to the commands' own.
 COMMANDS = {
     "issues": ("issues", "各期内容：解析、收入、发布、撤回。"),
-    "subscribers": ("subscribers", "订阅者：导入、添加、列出、导出。"),
+    "subscribers": ("subscribers", "订阅者：导入、添加、列出、导出；某人的全部数据与删除。"),
     "bulletins": ("bulletins", "快讯：编辑在刊期之外发出的通知。"),
     "dispatch": ("dispatches", "发送任务：开始、查看、等待、暂停、继续、取消。"),
     "deliveries": ("deliveries", "单份投递：查看，决定没有得到答复的。"),
@@ -26,7 +26,7 @@ COMMANDS = {
     "sandbox": ("roles", "本机的邮件服务器与微信平台替身：收下并展示发出的邮件与卡片。"),
     "demo": ("demo", "用样刊走一遍全程：收入、发布、分发到沙箱，再看打开、点击与退订。"),
     "doctor": ("doctor", "检查设置、数据库、邮件与微信，说明每一项该怎么办。有不通过的项时退出码为 1。"),
-    "admin": ("admin", "维护：升级数据库结构，迁往 PostgreSQL。"),
+    "admin": ("admin", "维护：升级数据库结构，迁往 PostgreSQL，删除到期的数据。"),
 }
 
 

@@ -9,6 +9,7 @@ import click
 from sqlmodel import col, select
 
 from bdnews_dispatch.cli.bulletins import section_keys
+from bdnews_dispatch.cli.own_data import copy, erase
 from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
 from bdnews_dispatch.errors import BdnewsError, ImportFileError
 from bdnews_dispatch.parts import Parts
@@ -20,7 +21,11 @@ from bdnews_dispatch.subscribers.people import add as add_subscriber
 
 @click.group()
 def subscribers() -> None:
-    """订阅者：导入、添加、列出、导出。"""
+    """订阅者：导入、添加、列出、导出；某人的全部数据与删除。"""
+
+
+subscribers.add_command(copy)
+subscribers.add_command(erase)
 
 
 @subscribers.command(name="import")
@@ -43,6 +48,7 @@ def import_(file: Path, list_name: str | None, publication: str | None, *, as_js
             data,
             list_name=list_name,
             origin_name=file.name,
+            signer=parts.links.signer,
         )
         return report.as_json()
 

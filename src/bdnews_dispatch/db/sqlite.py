@@ -6,6 +6,7 @@ every writing session lost none of 100 concurrent updates.
 
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ PRAGMAS = (
     "foreign_keys = ON",
     "secure_delete = ON",  # what a person had erased is overwritten, not only forgotten
 )
+#: Writers wait while the log is truncated: so long at most, so many times.
+_TRUNCATE_SECONDS = 0.2
+_TRUNCATE_TRIES = 5
 #: What `Database.write` begins with; a reader begins deferred.
 WRITING = {"sqlite_begin": "IMMEDIATE"}
 
@@ -66,6 +70,25 @@ def _write_ahead(cursor: Any) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def truncate_log(file: Path) -> bool:
+    """Copy the write-ahead log into the database and cut it to nothing: what was deleted still stands in it.
+
+    Blocks, so call it in a thread; nobody waits longer for it than a moment.
+
+    Returns:
+        False: somebody was reading all the time.
+    """
+    connection = sqlite3.connect(file, timeout=_TRUNCATE_SECONDS)
+    with closing(connection), suppress(sqlite3.OperationalError):
+        for _ in range(_TRUNCATE_TRIES):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # the most of it, in nobody's way
+            busy, _pages, _copied = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy:
+                return True
+            time.sleep(1)
+    return False
 
 
 def _begin(connection: Any) -> None:

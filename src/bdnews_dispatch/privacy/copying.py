@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, Text, and_, cast, func
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,6 +17,7 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.letters.models import Letter
+from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.lists import memberships
@@ -31,6 +33,7 @@ from bdnews_dispatch.subscribers.models import (
 )
 from bdnews_dispatch.subscribers.suppressions import listing
 from bdnews_dispatch.tracking.models import Hit
+from bdnews_dispatch.tracking.pushes import PUSHED_EVENT
 
 
 async def copy_of(session: AsyncSession, clock: Clock, subscriber_id: int) -> dict[str, Any]:
@@ -82,18 +85,22 @@ async def copy_of(session: AsyncSession, clock: Clock, subscriber_id: int) -> di
         "requests": [
             {
                 "kind": row.kind.value,
+                "publication": row.publication,
                 "email": row.email,
+                "name": str(row.wish.get("name", "")),
+                "sections": row.wish.get("sections", []),
                 "requested_at": _time(row.requested_at),
                 "network": row.network,
                 "done_at": _time(row.done_at),
             }
             for row in requests
         ],
-        "letters": await _letters(session, requests),
+        "letters": await _letters(session, person, requests),
         "deliveries": await _deliveries(session, subscriber_id),
-        "returned": await _returned(session, subscriber_id),
+        "returned": await _returned(session, person, requests),
         "suppressions": await _suppressions(session, person),
         "wechat": await _wechat(session, person),
+        "messages": await _messages(session, person),
     }
 
 
@@ -126,20 +133,31 @@ async def _agreements(session: AsyncSession, subscriber_id: int) -> list[dict[st
 
 
 async def _requests(session: AsyncSession, person: Subscriber) -> Sequence[Request]:
+    """Their own. Somebody else who asks for this address stays out: their network, and where they are now."""
     whose = [col(Request.subscriber_id) == person.id]
     if person.email_key is not None:
-        whose.append(col(Request.email_key) == person.email_key)
+        by_nobody_known = col(Request.subscriber_id).is_(None)
+        whose.append(and_(by_nobody_known, col(Request.email_key) == person.email_key))
     return (await session.exec(select(Request).where(or_(*whose)).order_by(col(Request.id)))).all()
 
 
-async def _letters(session: AsyncSession, requests: Sequence[Request]) -> list[dict[str, Any]]:
-    ids = [row.id for row in requests]
-    rows = await session.exec(select(Letter).where(col(Letter.request_id).in_(ids)).order_by(col(Letter.id)))
+def _own_letters(person: Subscriber, requests: Sequence[Request]) -> ColumnElement[bool]:
+    """Those of their requests, and any other one to their address."""
+    own = col(Letter.request_id).in_([row.id for row in requests])
+    return own if person.email_key is None else or_(own, func.lower(col(Letter.email)) == person.email_key)
+
+
+async def _letters(
+    session: AsyncSession, person: Subscriber, requests: Sequence[Request]
+) -> list[dict[str, Any]]:
+    which = _own_letters(person, requests)
+    rows = await session.exec(select(Letter).where(which).order_by(col(Letter.id)))
     return [
         {
             "kind": row.kind.value,
             "email": row.email,
             "state": row.state.value,
+            "reason": row.reason,
             "created_at": _time(row.created_at),
             "sent_at": _time(row.sent_at),
         }
@@ -210,13 +228,13 @@ async def _suppressions(session: AsyncSession, person: Subscriber) -> list[dict[
     return found
 
 
-async def _returned(session: AsyncSession, subscriber_id: int) -> list[dict[str, Any]]:
-    rows = await session.exec(
-        select(ReturnedMail)
-        .join(Delivery, col(Delivery.id) == col(ReturnedMail.delivery_id))
-        .where(Delivery.subscriber_id == subscriber_id)
-        .order_by(col(ReturnedMail.id))
-    )
+async def _returned(
+    session: AsyncSession, person: Subscriber, requests: Sequence[Request]
+) -> list[dict[str, Any]]:
+    deliveries = select(Delivery.id).where(Delivery.subscriber_id == person.id)
+    letters = select(Letter.id).where(_own_letters(person, requests))
+    of_theirs = or_(col(ReturnedMail.delivery_id).in_(deliveries), col(ReturnedMail.letter_id).in_(letters))
+    rows = await session.exec(select(ReturnedMail).where(of_theirs).order_by(col(ReturnedMail.id)))
     return [
         {"at": _time(row.received_at), "kind": row.kind.value, "code": row.status, "text": row.text}
         for row in rows
@@ -228,6 +246,25 @@ async def _wechat(session: AsyncSession, person: Subscriber) -> dict[str, Any] |
     if follower is None:
         return None
     return {"following": follower.following, "updated_at": _time(follower.updated_at)}
+
+
+async def _messages(session: AsyncSession, person: Subscriber) -> list[dict[str, Any]]:
+    """What they did and said on WeChat, as far as it is kept."""
+    if person.openid is None:
+        return []
+    said = cast(col(Event.payload), Text).contains(person.openid, autoescape=True)
+    rows = await session.exec(
+        select(Event).where(Event.name == PUSHED_EVENT, said).order_by(col(Event.created_at), col(Event.id))
+    )
+    return [
+        {
+            "at": _time(row.created_at),
+            "kind": str(row.payload.get("kind", "")),
+            "text": str(row.payload.get("text", "")),
+        }
+        for row in rows
+        if row.payload.get("openid") == person.openid
+    ]
 
 
 def _time(moment: datetime | None) -> str | None:

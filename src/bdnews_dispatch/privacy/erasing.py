@@ -1,28 +1,34 @@
-"""Erasing a person (PIPL art. 47): what is left is a number without anybody behind it, and a mark that can't be read.
+"""Erasing a person (PIPL art. 47): what is left is a number without anybody behind it, and marks that can't be read.
 
 In: a subscriber's id, the keys of the installation. Out: rows without the person. Callers: the page behind a letter's
 link, cli/. Deliveries, attempts and hits stay as counts of a dispatch, under the number of an emptied row. The mark is
-a keyed hash of the address: with it a later import leaves the person out; without the keys it says nothing.
+a keyed hash of the address (`subscribers/erasures.py`): by it a later import leaves the person out.
 
-A new table that holds something of a person gets a statement in `_statements`; a test searches every table.
+A new table that holds something of a person gets a statement in `_statements`, or, where a delivery leads to it, in
+`of_deliveries`; tests/integration/privacy searches every table, and finds one that was forgotten once its fixture
+writes to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, delete, update
-from sqlmodel import col, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, or_, update
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
-from bdnews_dispatch.letters.models import Letter
+from bdnews_dispatch.dispatch.states import OPEN, DeliveryState
+from bdnews_dispatch.letters.models import Letter, LetterKind
 from bdnews_dispatch.links import Signer
-from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.privacy.told import emptied, told_of
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers.erasures import forget_erasure, mark_erased, was_erased
 from bdnews_dispatch.subscribers.models import (
     Channel,
     Follower,
@@ -38,8 +44,23 @@ from bdnews_dispatch.subscribers.models import (
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.tracking.pushes import PUSHED_EVENT
 
+__all__ = ["erase", "forget_erasure", "of_deliveries", "was_erased"]
+
 ERASED_EVENT = "subscriber.erased"
-REASON = "erased"
+#: Deliveries whose sections a worker may yet read.
+_NOT_OVER = (*OPEN, DeliveryState.UNCERTAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """Whose rows go. Attributes: addresses: all that were theirs, folded. written: the same as they wrote them."""
+
+    id: int
+    openid: str | None
+    addresses: frozenset[str]
+    written: frozenset[str]
+    requests: Sequence[int]
+    subscriptions: Sequence[int]
 
 
 async def erase(session: AsyncSession, clock: Clock, signer: Signer, subscriber_id: int) -> bool:
@@ -51,20 +72,79 @@ async def erase(session: AsyncSession, clock: Clock, signer: Signer, subscriber_
     Raises:
         NotFoundError: there is no such subscriber.
     """
-    person = await people.find_by_id(session, subscriber_id)
-    if person.erased_at is not None:
+    found = await people.find_by_id(session, subscriber_id)
+    if found.erased_at is not None:
         return False
-    marks = [
-        (channel, f"{REASON}:{signer.marks(target)[0]}")
-        for channel, target in ((Channel.EMAIL, person.email_key), (Channel.WECHAT, person.openid))
-        if target is not None
-    ]
-    for statement in _statements(person):
+    person, now = await _who(session, found), clock()
+    for statement in _statements(person, now):
         await session.execute(statement.execution_options(synchronize_session=False))
-    now = clock()
-    await session.execute(
+    for address in sorted(person.addresses):
+        await mark_erased(session, now, signer, Channel.EMAIL, address)
+    if person.openid is not None:
+        await mark_erased(session, now, signer, Channel.WECHAT, person.openid)
+    await record(session, clock, ERASED_EVENT, f"{ERASED_EVENT}:{subscriber_id}", subscriber_id=subscriber_id)
+    session.expire_all()
+    return True
+
+
+async def _who(session: AsyncSession, found: Subscriber) -> _Person:
+    assert found.id is not None  # noqa: S101  # read from the database
+    own = col(Request.subscriber_id) == found.id
+    addresses = {found.email_key} if found.email_key is not None else set()
+    written = {found.email} if found.email is not None else set()
+    # Addresses that they had before: told by a change to which both sides said yes, and by the letter to the old one.
+    answered = select(Request.email_key, Request.email).where(own, col(Request.done_at).is_not(None))
+    for key, email in await session.exec(answered):
+        addresses.add(key)
+        written.add(email)
+    to_old_ones = (
+        select(Letter.email)
+        .join(Request, col(Request.id) == col(Letter.request_id))
+        .where(own, Letter.kind == LetterKind.OLD_ADDRESS)
+    )
+    for email in await session.exec(to_old_ones):
+        addresses.add(email.casefold())
+        written.add(email)
+    others = select(Subscriber.email_key).where(
+        col(Subscriber.email_key).in_(addresses), col(Subscriber.id) != found.id
+    )
+    taken = set(await session.exec(others))
+    addresses -= taken  # somebody else's by now
+    requests = select(Request.id).where(or_(own, col(Request.email_key).in_(addresses)))
+    subscriptions = select(Subscription.id).where(Subscription.subscriber_id == found.id)
+    return _Person(
+        id=found.id,
+        openid=found.openid,
+        addresses=frozenset(addresses),
+        written=frozenset(email for email in written if email.casefold() in addresses),
+        requests=[id_ for id_ in await session.exec(requests) if id_ is not None],
+        subscriptions=[id_ for id_ in await session.exec(subscriptions) if id_ is not None],
+    )
+
+
+def _statements(person: _Person, now: datetime) -> Iterator[Any]:
+    """In the order in which rows name each other."""
+    yield from _of_events(person)
+    own_letters = or_(
+        col(Letter.request_id).in_(person.requests),
+        col(Letter.email).in_(person.written),
+        func.lower(col(Letter.email)).in_(person.addresses),
+    )
+    yield delete(ReturnedMail).where(col(ReturnedMail.letter_id).in_(select(Letter.id).where(own_letters)))
+    yield delete(Letter).where(own_letters)
+    yield delete(Request).where(col(Request.id).in_(person.requests))
+    for table in (Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
+        yield delete(table).where(col(table.subscriber_id) == person.id)
+    for _, _, statement in of_deliveries(select(Delivery.id).where(Delivery.subscriber_id == person.id)):
+        yield statement
+    targets = {*person.addresses, *((person.openid,) if person.openid is not None else ())}
+    for suppressed in (Suppression, LiftedSuppression):
+        yield delete(suppressed).where(col(suppressed.target).in_(targets))
+    if person.openid is not None:
+        yield delete(Follower).where(col(Follower.openid) == person.openid)
+    yield (
         update(Subscriber)
-        .where(col(Subscriber.id) == subscriber_id)
+        .where(col(Subscriber.id) == person.id)
         .values(
             email=None,
             email_key=None,
@@ -75,59 +155,63 @@ async def erase(session: AsyncSession, clock: Clock, signer: Signer, subscriber_
             last_opened_at=None,
             erased_at=now,
         )
-        .execution_options(synchronize_session=False)
     )
-    for channel, target in marks:
-        row = {"channel": channel, "target": target, "reason": REASON, "created_at": now}
-        await session.execute(insert_new(session, Suppression).values(**row))
-    await record(session, clock, ERASED_EVENT, f"{ERASED_EVENT}:{subscriber_id}", subscriber_id=subscriber_id)
-    session.expire_all()
-    return True
 
 
-def _statements(person: Subscriber) -> Iterator[Any]:
-    """In the order in which rows name each other."""
-    own = person.id
-    deliveries = select(Delivery.id).where(Delivery.subscriber_id == own)
-    whose = [col(Request.subscriber_id) == own]
-    if person.email_key is not None:
-        whose.append(col(Request.email_key) == person.email_key)
-    requests = select(Request.id).where(or_(*whose))
-    letters = select(Letter.id).where(col(Letter.request_id).in_(requests))
-    yield delete(ReturnedMail).where(
-        or_(col(ReturnedMail.delivery_id).in_(deliveries), col(ReturnedMail.letter_id).in_(letters))
-    )
-    targets = [target for target in (person.email_key, person.openid) if target is not None]
-    yield delete(LiftedSuppression).where(col(LiftedSuppression.target).in_(targets))
-    yield delete(Letter).where(col(Letter.request_id).in_(requests))
-    yield delete(Request).where(or_(*whose))
-    for table in (Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
-        yield delete(table).where(col(table.subscriber_id) == own)
-    # Other servers quote the address in their answers.
-    yield update(Attempt).where(col(Attempt.delivery_id).in_(deliveries)).values(text="", reference="")
-    yield update(Hit).where(col(Hit.delivery_id).in_(deliveries)).values(user_agent="")
-    if person.email_key is not None:
-        yield delete(Suppression).where(
-            col(Suppression.channel) == Channel.EMAIL, col(Suppression.target) == person.email_key
-        )
+def _of_events(person: _Person) -> Iterator[Any]:
+    """What is kept in events, and in what went wrong with them."""
+    told = told_of(requests=person.requests, subscriptions=person.subscriptions)
+    which: list[ColumnElement[bool]] = [col(Event.key).in_(told)]
+    words = {*person.written, *person.addresses}
     if person.openid is not None:
-        yield delete(Follower).where(col(Follower.openid) == person.openid)
-        yield delete(Suppression).where(
-            col(Suppression.channel) == Channel.WECHAT, col(Suppression.target) == person.openid
-        )
+        words.add(person.openid)
         said = cast(col(Event.payload), Text).contains(person.openid, autoescape=True)
-        yield update(Event).where(col(Event.name) == PUSHED_EVENT, said).values(payload={})
+        which.append(and_(col(Event.name) == PUSHED_EVENT, said))
+    events = select(Event.id).where(or_(*which))
+    # A database's own words in an error quote what was to be written.
+    quoted = [col(EventHandling.last_error).contains(word, autoescape=True) for word in sorted(words)]
+    yield (
+        update(EventHandling)
+        .where(col(EventHandling.last_error) != "", or_(col(EventHandling.event_id).in_(events), *quoted))
+        .values(last_error="")
+    )
+    yield emptied(or_(*which))
 
 
-async def was_erased(session: AsyncSession, signer: Signer, target: str) -> bool:
-    """Whether the person of this address (folded) or openid had everything erased: no file brings them back."""
-    marks = [f"{REASON}:{mark}" for mark in signer.marks(target)]
-    return (
-        await session.exec(select(Suppression.id).where(col(Suppression.target).in_(marks)).limit(1))
-    ).first() is not None
+def of_deliveries(deliveries: Any) -> Iterator[tuple[Any, ColumnElement[bool], Any]]:
+    """What these deliveries hold of their reader.
 
+    Args:
+        deliveries: a select of ids.
 
-async def forget_erasure(session: AsyncSession, signer: Signer, target: str) -> None:
-    """They have come back by themselves: the mark has done its work."""
-    marks = [f"{REASON}:{mark}" for mark in signer.marks(target)]
-    await session.execute(delete(Suppression).where(col(Suppression.target).in_(marks)))
+    Yields:
+        Table, rows of it that hold something, and the statement that empties or deletes them.
+    """
+    of_returned = col(ReturnedMail.delivery_id).in_(deliveries)
+    yield ReturnedMail, of_returned, delete(ReturnedMail).where(of_returned)
+    # Other servers quote the address in their answers.
+    for table, which, values in (
+        (
+            Attempt,
+            and_(
+                col(Attempt.delivery_id).in_(deliveries),
+                or_(col(Attempt.text) != "", col(Attempt.reference) != ""),
+            ),
+            {"text": "", "reference": ""},
+        ),
+        (
+            Hit,
+            and_(col(Hit.delivery_id).in_(deliveries), col(Hit.user_agent) != ""),
+            {"user_agent": ""},
+        ),
+        (
+            Delivery,
+            and_(
+                col(Delivery.id).in_(deliveries),
+                cast(col(Delivery.sections), Text) != "[]",
+                col(Delivery.state).not_in(_NOT_OVER),
+            ),
+            {"sections": []},
+        ),
+    ):
+        yield table, which, update(table).where(which).values(**values)

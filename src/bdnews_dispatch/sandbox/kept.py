@@ -8,7 +8,7 @@ never seen.
 import contextlib
 import email.policy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from email.parser import BytesHeaderParser
@@ -127,11 +127,14 @@ class MailBox:
 
     def all(self) -> list[KeptMail]:
         """Every mail, oldest first."""
+        while self._mails and not (oldest := next(iter(self._mails.values()))).file.exists():
+            del self._mails[oldest.id]  # retention, in this process or another
         return list(self._mails.values())
 
     def get(self, number: int) -> KeptMail | None:
         """One mail by its id."""
-        return self._mails.get(number)
+        mail = self._mails.get(number)
+        return mail if mail is not None and mail.file.exists() else None
 
     def clear(self) -> None:
         """Throw all away; ids go on counting."""
@@ -164,14 +167,14 @@ class CardBox:
         self._last += 1
         card = KeptCard(id=self._last, at=at, **values)
         row = {**asdict(card), "at": at.isoformat()}
-        (self._folder / f"{card.id:08d}.json").write_text(
-            json.dumps(row, ensure_ascii=False), encoding="utf-8"
-        )
+        self._file(card.id).write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
         self._cards[card.id] = card
         return card
 
     def all(self) -> list[KeptCard]:
         """Every card, oldest first."""
+        while self._cards and not self._file(oldest := next(iter(self._cards))).exists():
+            del self._cards[oldest]
         return list(self._cards.values())
 
     def get(self, number: int) -> KeptCard | None:
@@ -181,8 +184,36 @@ class CardBox:
     def clear(self) -> None:
         """Throw all away; ids go on counting."""
         for card in self._cards.values():
-            (self._folder / f"{card.id:08d}.json").unlink(missing_ok=True)
+            self._file(card.id).unlink(missing_ok=True)
         self._cards.clear()
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:08d}.json"
+
+
+def kept_before(folder: Path, before: datetime) -> list[Path]:
+    """Files of mails and cards that were kept before a moment; a mail's sidecar comes before it. Blocks.
+
+    Args:
+        folder: the sandbox's; it need not be there.
+    """
+    found = []
+    for file in sorted(folder.glob("*/[0-9]*.*"), key=lambda file: (file.stem, file.suffix != ".json")):
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mtime < before.timestamp():
+                found.append(file)
+    return found
+
+
+def throw_away(files: Sequence[Path]) -> None:
+    """Delete them. Blocks."""
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
+def number_of(files: Sequence[Path]) -> int:
+    """How many mails and cards these files are."""
+    return sum(file.suffix == ".json" for file in files)
 
 
 def _subject(content: bytes) -> str:

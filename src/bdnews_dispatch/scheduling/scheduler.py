@@ -13,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bdnews_dispatch.issues.folder import WatchedFolder
 from bdnews_dispatch.scheduling.catch_up import CatchUp
+from bdnews_dispatch.scheduling.daily import Daily
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.telemetry import metrics
 
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def scheduler(
-    settings: Settings, catch_up: CatchUp, folder: WatchedFolder, wake: Callable[[], None]
+    settings: Settings, catch_up: CatchUp, daily: Daily, folder: WatchedFolder, wake: Callable[[], None]
 ) -> AsyncIterator[None]:
     """Run the ticks while the context lasts.
 
@@ -46,8 +47,17 @@ async def scheduler(
                 await asyncio.sleep(max(settings.issues.settle_seconds / 4, 0.05))
         wake()
 
+    sweeping: asyncio.Task[Any] | None = None
+
+    async def look_for_retention() -> None:
+        """Beside the ticks: it may take an hour."""
+        nonlocal sweeping
+        if sweeping is None or sweeping.done():
+            sweeping = asyncio.create_task(_swept(daily), name="retention")
+
     ticks.add_job(look_for_runs, "interval", seconds=settings.schedule.tick_seconds, id="runs")
     ticks.add_job(look_for_files, "interval", seconds=settings.schedule.tick_seconds, id="files")
+    ticks.add_job(look_for_retention, "interval", seconds=settings.schedule.tick_seconds, id="retention")
     ticks.add_listener(_log, EVENT_JOB_MISSED | EVENT_JOB_ERROR)
     folder.prepare()
     ticks.start()
@@ -57,9 +67,18 @@ async def scheduler(
         await look_for_files()
         yield
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
         ticks.shutdown(wait=False)
+        beside = [task for task in (watching, sweeping) if task is not None]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _swept(daily: Daily) -> None:
+    try:
+        await daily.run()
+    except Exception:
+        logger.exception("retention.failed")
 
 
 async def _watch(folder: WatchedFolder, look: Callable[[], Any]) -> None:

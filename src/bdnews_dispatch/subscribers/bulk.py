@@ -14,7 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.links import Signer
 from bdnews_dispatch.subscribers.agreements import CHANGED
+from bdnews_dispatch.subscribers.erasures import erased_among
 from bdnews_dispatch.subscribers.fields import (
     Address,
     FieldError,
@@ -66,10 +68,22 @@ class _Plan:
 
 
 async def apply_slice(
-    session: AsyncSession, clock: Clock, publication: Publication, entries: Sequence[Entry], *, origin: str
+    session: AsyncSession,
+    clock: Clock,
+    publication: Publication,
+    entries: Sequence[Entry],
+    *,
+    origin: str,
+    signer: Signer | None = None,
 ) -> list[Applied]:
-    """Write the slice; one result for each entry, in their order."""
+    """Write the slice; one result for each entry, in their order.
+
+    Args:
+        signer: who had everything erased is left out, unless they have come back by themselves. None: nobody is asked
+            for, which is right only where the entries are the service's own (demo, tests).
+    """
     now = clock()
+    erased = await _erased(session, signer, entries) if signer is not None else set()
     known = await _known(session, entries)
     interests = await _interests(session, publication.key, {s.id for s in known if s.id is not None})
     by_email = {s.email_key: s for s in known if s.email_key}
@@ -82,11 +96,22 @@ async def apply_slice(
         if found is not None and other is not None and found.id != other.id:
             told = "这个邮箱和这个 openid 已属于两位不同的订阅者，请先核对"
             plan.result = Applied("left_out", None, "openid", "identity.conflict", told)
+        elif plan.known is None and erased & _targets(entry):
+            told = "此人已要求删除全部数据，没有导入；只有本人可以重新订阅"
+            plan.result = Applied("left_out", None, "", "erased", told)
         else:
             _decide(plan, interests, now, publication, origin)
         plans.append(plan)
     await _write(session, now, plans)
     return [plan.result or Applied("unchanged") for plan in plans]
+
+
+def _targets(entry: Entry) -> set[str]:
+    return {target for target in (entry.email and entry.email.key, entry.openid) if target}
+
+
+async def _erased(session: AsyncSession, signer: Signer, entries: Sequence[Entry]) -> set[str]:
+    return await erased_among(session, signer, set().union(*(_targets(entry) for entry in entries)))
 
 
 async def _known(session: AsyncSession, entries: Sequence[Entry]) -> list[Subscriber]:

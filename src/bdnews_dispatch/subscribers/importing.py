@@ -14,6 +14,7 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import ImportFileError
 from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.links import Signer
 from bdnews_dispatch.subscribers import fields
 from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.bulk import Applied, Entry, apply_slice
@@ -80,6 +81,7 @@ async def import_csv(
     *,
     list_name: str | None,
     origin_name: str,
+    signer: Signer | None = None,
 ) -> ImportReport:
     """Import a file.
 
@@ -88,6 +90,7 @@ async def import_csv(
         data: CSV in UTF-8 or GB18030, `,` `;` or TAB between the cells; columns as `table.COLUMNS`, in any order.
         list_name: everybody taken is put on this list, which is made if it is not there.
         origin_name: of the file; kept with the row's number as evidence.
+        signer: for `bulk.apply_slice`: people who had everything erased are left out.
 
     Raises:
         ImportFileError: the file can't be taken as a whole; nothing was written.
@@ -102,7 +105,7 @@ async def import_csv(
     for start in range(0, len(readings.entries), SLICE):
         part = readings.entries[start : start + SLICE]
         async with database.write() as session:
-            results = await apply_slice(session, clock, publication, part, origin=_ORIGIN)
+            results = await apply_slice(session, clock, publication, part, origin=_ORIGIN, signer=signer)
             if report.list:
                 kept = [
                     r.subscriber_id for r in results if r.subscriber_id is not None and r.status != "left_out"

@@ -235,7 +235,7 @@ class Suppression(SQLModel, table=True):
     #: The folded address, or the openid.
     target: str = Field(max_length=254)
     reason: str = Field(max_length=100)
-    #: Who says so: `smtp`, `returns`, `wechat`, `admin`, `import`.
+    #: Who says so: `smtp`, `returns`, `wechat`, `admin`, `import`, `erasure`.
     source: str = Field(default="", max_length=20)
     #: What shows it: the number of a returned mail, an admin's note.
     evidence: str = Field(default="", max_length=200)

@@ -302,6 +302,22 @@ _request_seconds = Histogram(
 )
 
 
+_retention = Counter(
+    "bdnews_retention_removed", "Rows and files that retention removed, by rule.", ["rule"], registry=REGISTRY
+)
+
+
+def know_retention(rules: Iterable[str]) -> None:
+    """Announce the rules."""
+    for rule in rules:
+        _retention.labels(rule)
+
+
+def retention_removed(rule: str, number: int) -> None:
+    """A rule was enforced."""
+    _retention.labels(rule).inc(number)
+
+
 def know_handlers(names: Iterable[str]) -> None:
     """Announce handlers of events, so that the first failure is seen as one more than none."""
     for name in names:

@@ -2,114 +2,28 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 from sqlmodel import select
-from tests.integration.web.readers_site import BROWSER, PEOPLE, RunningClock, Site, open_site, words
+from tests.integration.privacy.searching import JING, TRACES, everything, in_files
+from tests.integration.web.readers_site import Site, words
 
-from bdnews_dispatch.channels.outcome import OutcomeKind
-from bdnews_dispatch.db.engine import Backend, Database
-from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.db.engine import Backend
+from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.links import Signer, SigningKey
-from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.privacy.copying import copy_of
 from bdnews_dispatch.privacy.erasing import erase, forget_erasure, was_erased
-from bdnews_dispatch.returns.models import ReturnedMail
-from bdnews_dispatch.returns.reading import Kind
-from bdnews_dispatch.subscribers import lists, people, suppressions
-from bdnews_dispatch.subscribers.agreements import Proof
+from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.models import (
-    Channel,
-    Follower,
     RequestKind,
     Subscriber,
-    SubscriberAttribute,
-    SubscriberTag,
 )
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.web.keys import LINKS
-
-JING = "he.jing@readers.example"
-#: What nobody may find afterwards.
-TRACES = ("he.jing", "何静", "oReaderHeJing", "密", "贵阳", "Trace/1.0")
-
-
-@pytest.fixture
-async def site(database: Database, tmp_path: Path) -> AsyncIterator[Site]:
-    async with open_site(database, RunningClock(), tmp_path) as site:
-        yield site
-
-
-@pytest.fixture
-async def jing(site: Site) -> int:
-    """A reader of whom every table knows something."""
-    sent = await site.send(await site.publish(), PEOPLE)
-    own = [delivery for delivery in sent if delivery.subscriber_id == 2]
-    await site.get(site.links.pixel(own[0].key), headers={"User-Agent": f"{BROWSER} Trace/1.0"})
-    await site.get(site.links.web_copy(own[0].key), headers={"User-Agent": BROWSER})
-    async with site.database.write() as session:
-        session.add(SubscriberTag(subscriber_id=2, tag="密级联系人"))
-        session.add(SubscriberAttribute(subscriber_id=2, name="城市", value="贵阳"))
-        session.add(Follower(openid="oReaderHeJing0000000000001", updated_at=site.clock()))
-        assert own[0].id is not None
-        session.add(
-            Attempt(
-                delivery_id=own[0].id,
-                at=site.clock(),
-                outcome=OutcomeKind.ACCEPTED,
-                code="250",
-                text=f"2.1.5 <{JING}> ok",
-                reference="he.jing-42",
-            )
-        )
-        session.add(
-            ReturnedMail(
-                fingerprint="f",
-                way="smtp",
-                kind=Kind.AUTO_REPLY,
-                delivery_id=own[0].id,
-                text="何静 is away",
-                raw=f"From: {JING}".encode(),
-                received_at=site.clock(),
-            )
-        )
-        await suppressions.suppress(session, site.clock, Channel.EMAIL, JING, reason="bounce", source="admin")
-        await suppressions.lift(session, site.clock, Channel.EMAIL, JING, note="何静 rang")
-        list_id = await lists.find_or_make_list(session, site.clock, "专家")
-        await lists.join_list(session, site.clock, list_id, [2], Proof("admin", f"{JING} asked"))
-        await suppressions.suppress(session, site.clock, Channel.EMAIL, JING, reason="bounce", source="admin")
-        await record(
-            session, site.clock, "wechat.pushed", "w1", openid="oReaderHeJing0000000000001", text="密"
-        )
-    await site.asks(JING)
-    await site.handle_events()
-    return 2
-
-
-async def everything(database: Database) -> dict[str, list[Any]]:
-    """Every row of every table, as text."""
-    found: dict[str, list[Any]] = {}
-    async with database.engine.connect() as connection:
-        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
-        for name in names:
-            rows = (await connection.execute(text(f'SELECT * FROM "{name}"'))).all()
-            found[name] = [json.dumps([str(cell) for cell in row], ensure_ascii=False) for row in rows]
-    return found
-
-
-def in_files(folder: Path) -> list[tuple[str, str]]:
-    return [
-        (file.name, trace)
-        for file in folder.glob("*.db*")
-        for trace in TRACES
-        if trace.encode() in file.read_bytes()
-    ]
 
 
 async def test_a_copy_holds_what_every_table_knows(site: Site, jing: int) -> None:
@@ -128,6 +42,8 @@ async def test_a_copy_holds_what_every_table_knows(site: Site, jing: int) -> Non
     assert not [key for key in keys if key in said], "a copy may be passed on; a link may not"
     assert copy["deliveries"][0]["hits"][0]["kind"] == "open"
     assert copy["lists"][0]["list"] == "专家"
+    assert [(said["kind"], said["text"]) for said in copy["messages"]] == [("text", "密")]
+    assert copy["requests"][0]["sections"] == ["policy", "industry"]
     assert json.loads(said) == copy
 
 

@@ -1,0 +1,122 @@
+"""Deleting or emptying very many rows: a thousand a transaction, and behind each as much time for everybody else.
+
+In: which rows. Out: how many went. Caller: retention. Whatever ends it half-way, it goes on where it was.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Delete, Update, and_, delete, func, update
+from sqlmodel import SQLModel, col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.db.engine import Database
+
+#: Rows a transaction. Measured: on SQLite, where nobody else writes meanwhile, some 10 ms.
+BATCH = 1_000
+#: The longest rest behind a batch, in seconds; otherwise it is as long as the batch was.
+LONGEST_REST = 1.0
+
+
+def _nothing(_ids: Sequence[int]) -> Sequence[Any]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """Rows that are to be deleted, or emptied.
+
+    Attributes:
+        table: has `id`.
+        too_old: the rows' age.
+        also: what else must hold.
+        in_order: rows are only ever added, each with the time of then: looking ends with a batch in which none is too
+            old, so that no index on the time is needed and the young ones are not read.
+        values: what the rows hold then; None: they are deleted.
+        first: statements for rows that name these, by ids; in the same transaction.
+    """
+
+    table: type[SQLModel]
+    too_old: ColumnElement[bool]
+    also: ColumnElement[bool] | None = None
+    in_order: bool = False
+    values: Mapping[str, Any] | None = None
+    first: Callable[[Sequence[int]], Sequence[Any]] = _nothing
+
+    @property
+    def which(self) -> ColumnElement[bool]:
+        """All that must hold."""
+        return self.too_old if self.also is None else and_(self.too_old, self.also)
+
+    @property
+    def id(self) -> Any:
+        """The table's key."""
+        return col(self.table.id)  # type: ignore[attr-defined]  # see `table`
+
+
+async def count(session: AsyncSession, doomed: Doomed) -> int:
+    """How many rows there are; reads the whole table where nothing helps."""
+    statement = select(func.count()).select_from(doomed.table).where(doomed.which)
+    return int((await session.exec(statement)).one())
+
+
+async def sweep(database: Database, doomed: Doomed) -> int:
+    """Delete or empty them. Returns: how many."""
+    batches = _in_order(database, doomed) if doomed.in_order else _as_found(database, doomed)
+    deleted = 0
+    while True:
+        began = time.perf_counter()
+        number = await batches()
+        if number is None:
+            return deleted
+        deleted += number
+        await asyncio.sleep(min(time.perf_counter() - began, LONGEST_REST))
+
+
+def _as_found(database: Database, doomed: Doomed) -> Callable[[], Any]:
+    statement = select(doomed.id).where(doomed.which).limit(BATCH).with_for_update()
+
+    async def batch() -> int | None:
+        async with database.write_beside() as session:
+            ids = (await session.exec(statement)).all()
+            return await _delete(session, doomed, ids) if ids else None
+
+    return batch
+
+
+def _in_order(database: Database, doomed: Doomed) -> Callable[[], Any]:
+    behind = 0
+
+    async def batch() -> int | None:
+        nonlocal behind
+        page = (
+            select(doomed.id, doomed.too_old.label("old"))
+            .where(doomed.id > behind)
+            .order_by(doomed.id)
+            .limit(BATCH)
+        )
+        async with database.read() as session:
+            rows = (await session.exec(page)).all()
+        ids = [id_ for id_, is_old in rows if is_old]
+        if not ids:
+            return None
+        behind = rows[-1][0]
+        async with database.write_beside() as session:
+            return await _delete(session, doomed, ids)
+
+    return batch
+
+
+async def _delete(session: AsyncSession, doomed: Doomed, ids: Sequence[int]) -> int:
+    for first in doomed.first(ids):
+        await session.execute(first.execution_options(synchronize_session=False))
+    statement: Delete | Update = delete(doomed.table)
+    if doomed.values is not None:
+        statement = update(doomed.table).values(**doomed.values)
+    gone = await session.execute(
+        statement.where(doomed.id.in_(ids), doomed.which).execution_options(synchronize_session=False)
+    )
+    return int(gone.rowcount)  # type: ignore[attr-defined]  # their results have it
