@@ -1,9 +1,9 @@
 """The addresses that stand in mails and cards: signed, bound to one purpose, without anything personal.
 
 A token is `v1.KID.PAYLOAD.MAC`. The payload is a delivery's key and, for some purposes, an end. The MAC of a payload is
-one keyed BLAKE2b (RFC 7693 §2.9) of 60 octets; each purpose owns its own 80 bits of it, so a delivery's six addresses
-cost one hash, and a token for one purpose tells nothing about another's. Hexadecimal in lower case throughout, because
-some relays change the case of a local part. Old keys verify after a rotation.
+one keyed BLAKE2b (RFC 7693 §2.9) of 60 octets; each purpose owns its own 80 bits of it, so a delivery's seven addresses
+cost two hashes, and a token for one purpose tells nothing about another's. Hexadecimal in lower case throughout,
+because some relays change the case of a local part. Old keys verify after a rotation.
 """
 
 import hashlib
@@ -39,8 +39,12 @@ class Purpose(StrEnum):
     PREFERENCES = "p"
     UNSUBSCRIBE = "u"
     BOUNCE = "b"
+    #: Leave by a mail (RFC 2369's mailto): it stands in a header that is forwarded, so it must not suppress anybody.
+    LEAVE = "l"
     CONFIRM = "s"
 
+
+_RETURNED = {BOUNCES_TO: Purpose.BOUNCE, UNSUBSCRIBE_TO: Purpose.LEAVE}
 
 #: Where a purpose's MAC stands. Only ever added to: a place that moves makes every link in every mail invalid.
 _PLACES = {
@@ -50,6 +54,7 @@ _PLACES = {
     Purpose.PREFERENCES: 3,
     Purpose.UNSUBSCRIBE: 4,
     Purpose.BOUNCE: 5,
+    Purpose.LEAVE: 6,
     Purpose.CONFIRM: 7,
 }
 
@@ -138,16 +143,20 @@ class Signer:
         others = (key for key in self._by_id.values() if key is not self.first)
         return [key.mark(text) for key in (self.first, *others)]
 
-    def read_returned(self, local: str) -> str:
-        """The key in the local part of an address that mail came back to: `b+KEY.MAC`, `unsubscribe+KEY.MAC`.
+    def read_returned(self, local: str) -> tuple[Purpose, str]:
+        """What mail to this local part is for, and whose it is: `b+KEY.MAC`, `unsubscribe+KEY.MAC`.
 
         Raises:
             TokenError: it was not signed by us, whoever writes to it.
         """
-        key, separator, mac = local.lower().rpartition("+")[2].partition(".")
-        for signing in self._by_id.values() if separator else ():
-            if hmac.compare_digest(signing.mac(Purpose.BOUNCE, key).encode(), mac.encode("utf-8", "replace")):
-                return key
+        local = local.lower()
+        for front, purpose in _RETURNED.items():
+            key, separator, mac = local.removeprefix(front).partition(".")
+            if not (local.startswith(front) and separator):
+                continue
+            for signing in self._by_id.values():
+                if hmac.compare_digest(signing.mac(purpose, key).encode(), mac.encode("utf-8", "replace")):
+                    return purpose, key
         raise TokenError("退信地址无效")
 
     def verp(self, key: str) -> str:
@@ -161,6 +170,7 @@ class DeliveryLinks(NamedTuple):
     Attributes:
         click: prefix; link n is `/n` behind it.
         verp: the local part of the envelope sender.
+        leave: the local part of the address for leaving by a mail.
     """
 
     pixel: str
@@ -169,6 +179,7 @@ class DeliveryLinks(NamedTuple):
     preferences: str
     unsubscribe: str
     verp: str
+    leave: str
 
 
 class Links:
@@ -180,7 +191,7 @@ class Links:
         self.signer = signer
 
     def of_delivery(self, key: str) -> DeliveryLinks:
-        """All of a delivery's addresses for one hash; what `Signer.token` signs one by one."""
+        """All of a delivery's addresses for two hashes; what `Signer.token` signs one by one."""
         signing = self.signer.first
         macs = signing.macs(key)
         base, token = self.base_url, f"{_VERSION}.{signing.id}.{key}."
@@ -191,6 +202,7 @@ class Links:
             f"{base}/p/{token}{macs[60:80]}",
             f"{base}/u/{token}{macs[80:100]}",
             f"{BOUNCES_TO}{key}.{macs[100:120]}",
+            f"{UNSUBSCRIBE_TO}{key}.{signing.mac(Purpose.LEAVE, key)}",
         )
 
     def pixel(self, key: str) -> str:

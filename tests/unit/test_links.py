@@ -61,7 +61,29 @@ def test_all_of_a_deliverys_addresses_are_those_made_one_by_one() -> None:
         links.preferences(key),
         links.unsubscribe(key),
         links.signer.verp(key),
+        f"unsubscribe+{key}.{NEW.mac(Purpose.LEAVE, key)}",
     )
+
+
+def test_an_address_that_mail_comes_back_to_is_for_one_purpose() -> None:
+    key = random_key(NOW)
+    links = Links("https://news.example.cn", Signer([OLD])).of_delivery(key)
+    signer = Signer([NEW, OLD])
+    assert signer.read_returned(links.verp.upper()) == (Purpose.BOUNCE, key)
+    assert signer.read_returned(links.leave) == (Purpose.LEAVE, key)
+    bounce, leave = links.verp.partition("+")[2], links.leave.partition("+")[2]
+    for local in (
+        f"b+{leave}",
+        f"unsubscribe+{bounce}",
+        bounce,
+        f"x+{bounce}",
+        f"x+b+{bounce}",
+        "b+",
+        "b+é.é",
+        "",
+    ):
+        with pytest.raises(TokenError):
+            signer.read_returned(local)
 
 
 def test_keys_made_together_lie_together_and_are_never_the_same() -> None:
@@ -88,9 +110,10 @@ def test_no_character_may_change(data: st.DataObject) -> None:
 
 
 def test_an_envelope_sender_fits_into_a_local_part() -> None:
-    verp = Signer([OLD]).verp(random_key(NOW))
-    assert len(verp) <= 64
-    assert verp == verp.lower()
+    links = Links("", Signer([OLD])).of_delivery(random_key(NOW))
+    for local in (links.verp, links.leave):
+        assert len(local) <= 64
+        assert local == local.lower()
 
 
 def test_the_kept_key_is_made_once_and_for_its_owner(tmp_path: Path) -> None:

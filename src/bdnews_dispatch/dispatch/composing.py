@@ -19,7 +19,7 @@ from bdnews_dispatch.dispatch.contents import Contents, digest_of
 from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.links import UNSUBSCRIBE_TO, DeliveryLinks, Links
+from bdnews_dispatch.links import DeliveryLinks, Links
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.audience import Person
 
@@ -130,7 +130,7 @@ class Composer:
             preferences_url=links.preferences + language,
             unsubscribe_url=links.unsubscribe + language,
             one_click_url=links.unsubscribe,
-            unsubscribe_mailto=self._mailto or f"{UNSUBSCRIBE_TO}{links.verp.partition('+')[2]}@{domain}",
+            unsubscribe_mailto=self._mailto or f"{links.leave}@{domain}",
             delivery_reference=key,
         )
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -15,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import BdnewsError, StorageError, TokenError
-from bdnews_dispatch.links import UNSUBSCRIBE_TO, Signer
-from bdnews_dispatch.returns.recording import Returns
+from bdnews_dispatch.links import Purpose, Signer
+from bdnews_dispatch.returns.recording import Recorded, Returns, TooEarlyError
 from bdnews_dispatch.settings import ReturnsSettings
 from bdnews_dispatch.telemetry import metrics
 
@@ -25,6 +26,10 @@ logger = logging.getLogger(__name__)
 #: A mail that came back is about one of ours; more recipients is somebody who tries addresses.
 _MOST_RECIPIENTS = 5
 _SECONDS = 60
+_LONGEST_LINE = 100_000
+_MOST_CONNECTIONS = 40
+_TAKEN = "250 2.0.0 taken"
+_LATER = "451 4.3.0 try again later"
 
 
 class _Handler:
@@ -45,43 +50,92 @@ class _Handler:
         if len(envelope.rcpt_tos) >= _MOST_RECIPIENTS:
             return "452 4.5.3 too many recipients"
         try:
-            self._signer.read_returned(address.strip("<>").rpartition("@")[0])
+            self._signer.read_returned(_local(address))
         except TokenError:
             return "550 5.1.1 no such address here"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Taken means stored."""
-        del server, session
+        """Taken means stored. LMTP answers for each recipient (RFC 2033 §4.2), SMTP once: what was stored already is
+        known when the mail comes again.
+        """
+        del session
         raw = envelope.original_content or b""
-        try:
-            for address in envelope.rcpt_tos:
-                local = address.strip("<>").rpartition("@")[0].lower()
-                key = self._signer.read_returned(local)
-                async with self._database.write() as transaction:
-                    recorded = await self._returns.take(
-                        transaction,
-                        key,
-                        raw,
-                        way=self._way,
-                        unsubscribe=local.startswith(UNSUBSCRIBE_TO),
-                    )
-                metrics.mail_returned(recorded.returned.kind, recorded.verdict or "")
-                logger.info(
-                    "returns.taken",
-                    extra={
-                        "kind": recorded.returned.kind,
-                        "verdict": recorded.verdict or "",
-                        "rule": recorded.rule,
-                        "fresh": recorded.fresh,
-                    },
-                )
-        except (SQLAlchemyError, StorageError) as error:
-            logger.warning("returns.not_stored", extra={"error": type(error).__name__})
-            return "451 4.3.0 try again later"
+        # The loop has pages to answer meanwhile, and the transaction is everybody's.
+        read = await asyncio.to_thread(self._returns.read, raw)
+        answers = [await self._take(_local(address), raw, read) for address in envelope.rcpt_tos]
         self._wake()
-        return "250 2.0.0 taken"
+        if isinstance(server, LMTP):
+            return "\r\n".join(answers)
+        return _LATER if _LATER in answers else _TAKEN
+
+    async def _take(self, local: str, raw: bytes, read: Recorded) -> str:
+        purpose, key = self._signer.read_returned(local)
+        try:
+            async with self._database.write() as transaction:
+                recorded = await self._returns.take(
+                    transaction, key, raw, read, way=self._way, leave=purpose is Purpose.LEAVE
+                )
+        except (SQLAlchemyError, StorageError, TooEarlyError) as error:
+            logger.warning("returns.not_stored", extra={"error": type(error).__name__})
+            return _LATER
+        if recorded.fresh:
+            metrics.mail_returned(recorded.returned.kind, recorded.verdict or "")
+        logger.info(
+            "returns.taken",
+            extra={
+                "kind": recorded.returned.kind,
+                "verdict": recorded.verdict or "",
+                "rule": recorded.rule,
+                "fresh": recorded.fresh,
+            },
+        )
+        return _TAKEN
+
+    async def handle_exception(self, error: Exception) -> str:
+        """By itself aiosmtpd says 500 and the error's words: the mail would be lost, the words told to anybody."""
+        logger.error("returns.failed", extra={"error": type(error).__name__}, exc_info=error)
+        return _LATER
+
+
+def _local(address: str) -> str:
+    return address.strip("<>").rpartition("@")[0]
+
+
+class _Lines:
+    """What both protocols share.
+
+    Reports quote originals whose lines are longer than 998 octets; refused for that, a bounce would be lost.
+    """
+
+    line_length_limit = _LONGEST_LINE
+
+    def __init__(self, *arguments: Any, connections: set[object], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._connections = connections
+
+    def connection_made(self, transport: Any) -> None:
+        """One more; beyond `_MOST_CONNECTIONS` it is sent away: what they hold lies in memory."""
+        if len(self._connections) >= _MOST_CONNECTIONS:
+            transport.write(b"421 4.3.2 too many connections\r\n")
+            transport.close()
+            return
+        self._connections.add(self)
+        super().connection_made(transport)  # type: ignore[misc]  # of the protocol behind this one
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self in self._connections:
+            self._connections.discard(self)
+            super().connection_lost(error)  # type: ignore[misc]  # as above
+
+
+class _Smtp(_Lines, SMTP):
+    pass
+
+
+class _Lmtp(_Lines, LMTP):
+    pass
 
 
 @asynccontextmanager
@@ -100,12 +154,14 @@ async def listening(
     Raises:
         BdnewsError: the address is taken.
     """
-    kind = LMTP if settings.protocol == "lmtp" else SMTP
+    kind = _Lmtp if settings.protocol == "lmtp" else _Smtp
+    connections: set[object] = set()
     handler = _Handler(database, signer, returns, wake, settings.protocol)
 
     def protocol() -> SMTP:
         return kind(
             handler,
+            connections=connections,
             hostname="bdnews-returns",
             ident="bdnews returns",
             data_size_limit=settings.max_bytes,

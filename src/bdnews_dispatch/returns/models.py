@@ -14,11 +14,11 @@ class ReturnedMail(SQLModel, table=True):
 
     Attributes:
         fingerprint: SHA-256 of the mail and of whom it was sent to.
-        way: how it came: `smtp`, `lmtp`, `command`.
+        way: how it came: `smtp`, `lmtp`.
         delivery_id, letter_id: which of ours it is about.
         verdict: of a bounce: `hard`, `soft`, `blocked`.
         rule: which of our rules said so.
-        raw: the front of it, personal; retention empties it.
+        raw: the front of it, personal: erased with its person. Empty where it is about nobody we know.
     """
 
     __tablename__ = "returned_mail"

@@ -5,9 +5,10 @@ agree to is in agreements.py.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
@@ -22,7 +23,7 @@ from bdnews_dispatch.subscribers.fields import (
     read_name,
     read_openid,
 )
-from bdnews_dispatch.subscribers.models import Subscriber
+from bdnews_dispatch.subscribers.models import Request, RequestKind, Subscriber
 
 Status = Literal["added", "changed", "unchanged"]
 
@@ -125,3 +126,15 @@ async def find_by_id(session: AsyncSession, subscriber_id: int) -> Subscriber:
     if found is None:
         raise NotFoundError(f"没有编号为 {subscriber_id} 的订阅者")
     return found
+
+
+async def address_changed_at(session: AsyncSession, subscriber_id: int) -> datetime | None:
+    """When they last confirmed another address; None: never."""
+    changes = (
+        select(Request.done_at)
+        .where(Request.subscriber_id == subscriber_id, Request.kind == RequestKind.CHANGE_ADDRESS)
+        .where(col(Request.done_at).is_not(None))
+        .order_by(col(Request.done_at).desc())
+        .limit(1)
+    )
+    return (await session.exec(changes)).first()

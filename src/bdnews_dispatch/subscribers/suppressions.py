@@ -71,6 +71,17 @@ async def is_suppressed(session: AsyncSession, channel: Channel, target: str) ->
     return (await session.exec(statement)).first() is not None
 
 
+async def lifted_at(session: AsyncSession, channel: Channel, target: str) -> datetime | None:
+    """When a suppression of it was last lifted; None: never."""
+    lifts = (
+        select(LiftedSuppression.lifted_at)
+        .where(LiftedSuppression.channel == channel, LiftedSuppression.target == target)
+        .order_by(col(LiftedSuppression.lifted_at).desc())
+        .limit(1)
+    )
+    return (await session.exec(lifts)).first()
+
+
 async def lift(session: AsyncSession, clock: Clock, channel: Channel, target: str, *, note: str) -> None:
     """Mails may go there again; why it had been, and why it no longer is, stays known.
 

@@ -346,6 +346,17 @@ def samples() -> Iterator[Sample]:
         "hard",
     )
     yield (
+        "exim.by_its_own_headers",
+        plain(
+            "Mail Delivery System <Mailer-Daemon@exim.example>",
+            "Mail delivery failed: returning message to sender",
+            "A message that you sent could not be delivered.\n  r@exim.example\n    SMTP error from remote mail server after RCPT TO: 550 5.1.1 unknown user",
+            more="Auto-Submitted: auto-replied\r\nX-Failed-Recipients: r@exim.example\r\n",
+        ),
+        "bounce",
+        "hard",
+    )
+    yield (
         "sina.words",
         plain(
             "系统退信 <postmaster@sina.example>",
