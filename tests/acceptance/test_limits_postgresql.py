@@ -18,8 +18,8 @@ RATE = 100
 #: The issue's bound: within 5 % in every window of ten seconds.
 TOLERANCE = 0.05
 #: When so many are sent, all is planned and everybody takes part; from then on it is counted.
-BEGINNING = 400
-SECONDS_BEFORE, SECONDS_BEHIND = 5.0, 9.0
+BEGINNING = 300
+SECONDS_BEFORE, SECONDS_BEHIND = 5.0, 8.0
 LIMIT = f"""
 [[provider]]
 name = "readers"

@@ -34,14 +34,16 @@ class Inputs:
     days_kept: float = _input(365, ASSUMED, "days for which deliveries, attempts and hits are kept")
     hours_wanted: float = _input(12, ASSUMED, "hours within which an issue should be out")
     hits_peak: float = _input(0.2, ASSUMED, "share of an issue's hits in its busiest hour")
-    subscriber_bytes: float = _input(500, MEASURED, "subscriber and subscription with their indexes (--rows)")
-    delivery_bytes: float = _input(600, MEASURED, "a sent delivery with its indexes (--rows)")
-    attempt_bytes: float = _input(135, MEASURED, "an attempt (--rows)")
-    hit_bytes: float = _input(290, MEASURED, "a hit (--rows)")
-    wal_bytes: float = _input(2200, MEASURED, "write-ahead log a delivery, claim to result (--rows)")
-    planning_us: float = _input(300, MEASURED, "planning a reader, on one worker, in turn (--rows)")
-    worker_us: float = _input(300, MEASURED, "CPU of a worker a mail (make bench)")
-    postgres_us: float = _input(300, MEASURED, "CPU of PostgreSQL a mail (make bench)")
+    subscriber_bytes: float = _input(463, MEASURED, "subscriber and subscription with their indexes (--rows)")
+    delivery_bytes: float = _input(
+        790, MEASURED, "a sent delivery with its indexes and what its updates leave (--rows)"
+    )
+    attempt_bytes: float = _input(124, MEASURED, "an attempt (--rows)")
+    hit_bytes: float = _input(288, MEASURED, "a hit (--rows)")
+    wal_bytes: float = _input(2140, MEASURED, "write-ahead log a delivery, claim to result (--rows)")
+    planning_us: float = _input(133, MEASURED, "planning a reader, slice after slice (--rows)")
+    worker_us: float = _input(170, MEASURED, "CPU of a worker a mail (make bench)")
+    postgres_us: float = _input(110, MEASURED, "CPU of PostgreSQL a mail (make bench)")
     mail_bytes: float = _input(34_690, MEASURED, "of the benchmark's mail (make bench)")
     round_trip_ms: float = _input(50, ASSUMED, "to the relay and back")
     connections: float = _input(20, ASSUMED, "connections of a worker to the relay")
@@ -49,8 +51,8 @@ class Inputs:
     postgres_cores: float = _input(16, ASSUMED, "cores of the database's machine")
     postgres_share: float = _input(0.5, ASSUMED, "of them for sending; the rest is for hits, pages, VACUUM")
     decisions_a_second: float = _input(300, "measured (ADR 0008)", "decisions under the one writer's lock")
-    hits_are_decisions: float = _input(
-        1, "derived (tracking/recording.py)", "hits that take that lock: 1 all, 0 none"
+    locks_a_hit: float = _input(
+        0.1, ASSUMED, "times that lock is taken for a hit: they come in groups (web/hits.py)"
     )
     qq_share: float = _input(0.45, ASSUMED, "of the addresses at Tencent (a Chinese audience)")
     netease_share: float = _input(0.30, ASSUMED, "at NetEase")
@@ -82,7 +84,7 @@ def simulate(inputs: Inputs) -> dict[str, Any]:
     # Each as a multiple of what there is: above 1 it is in the way.
     strain = {
         "limits of the largest provider": max(providers.values()) / (i.hours_wanted * HOUR),
-        "decisions under one lock (hits)": hits_a_second * i.hits_are_decisions / i.decisions_a_second,
+        "decisions under one lock (hits)": hits_a_second * i.locks_a_hit / i.decisions_a_second,
         "planning by one worker": planning / (i.hours_wanted * HOUR),
         "PostgreSQL's cores": wanted / by_database,
         "ids of 32 bits (subscription rows, some changes each)": i.subscribers * 4 / 2**31,
