@@ -22,7 +22,6 @@ from bdnews_dispatch.cli.session import (
 )
 from bdnews_dispatch.dispatch import control, words
 from bdnews_dispatch.dispatch.models import Dispatch
-from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.settling import DECISIONS, resolve_all
 from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
 from bdnews_dispatch.dispatch.titles import titles
@@ -85,6 +84,7 @@ def start(
 @json_option
 def audience(total_number: int, publication: str | None, *, as_json: bool, **target: tuple[str, ...]) -> None:
     """先看会发给谁：各条规则各减去多少人，各渠道多少份，其余为何不发。不写入任何内容。"""
+    from bdnews_dispatch.dispatch.planning import Planner  # noqa: PLC0415  # the other commands here start without it
 
     async def work(parts: Parts) -> dict[str, Any]:
         async with parts.database.read() as session:

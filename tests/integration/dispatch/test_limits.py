@@ -15,7 +15,7 @@ async def test_so_many_messages_over_one_connection(
     tmp_path: Path, pipelining: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = Limits(providers={"few.example": Limit("few", messages_per_connection=3, connections=2)})
-    monkeypatch.setattr(Limits, "load", lambda: few)
+    monkeypatch.setattr(Limits, "load", lambda _file=None: few)
     people = [f"r{n}@{'few' if n % 2 else 'free'}.example" for n in range(60)]
     rows = "email,sections,channel,cadence\n" + "".join(f"{p},policy,email,issue\n" for p in people)
     extensions = [name for name in EXTENSIONS if pipelining or name != "PIPELINING"]
