@@ -124,6 +124,12 @@ class ScheduleSettings(_Group):
     catch_up_days: int = Field(ge=0)
 
 
+class ImportsSettings(_Group):
+    max_bytes: int = Field(gt=0)
+    max_rows: int = Field(gt=0)
+    keep_days: int = Field(ge=1)
+
+
 class OperationsSettings(_Group):
     host: str
     port: int = Port
@@ -145,6 +151,7 @@ class Settings(_Group):
     wechat: WeChatSettings
     sandbox: SandboxSettings
     schedule: ScheduleSettings
+    imports: ImportsSettings
     operations: OperationsSettings
 
     @property

@@ -17,14 +17,16 @@ from bdnews_dispatch.dispatch import models as dispatch
 from bdnews_dispatch.dispatch.control import anybody_sends
 from bdnews_dispatch.errors import BdnewsError, StateError
 from bdnews_dispatch.issues import models as issues
+from bdnews_dispatch.letters import models as letters
 from bdnews_dispatch.messaging import models as messaging
 from bdnews_dispatch.parts import prepare
 from bdnews_dispatch.scheduling import models as scheduling
 from bdnews_dispatch.subscribers import models as subscribers
+from bdnews_dispatch.subscribers.imports import models as imports
 from bdnews_dispatch.tracking import models as tracking
 
 #: Every table is known once these are loaded.
-_MODELS = (issues, bulletins, subscribers, dispatch, messaging, scheduling, tracking)
+_MODELS = (issues, bulletins, subscribers, imports, letters, dispatch, messaging, scheduling, tracking)
 #: They say who is there at the moment, not what has happened.
 _OF_THE_MOMENT = {"node", "lease", "budget", "seat"}
 

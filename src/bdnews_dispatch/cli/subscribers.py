@@ -9,11 +9,11 @@ import click
 from sqlmodel import col, select
 
 from bdnews_dispatch.cli.bulletins import section_keys
+from bdnews_dispatch.cli.importing import import_, imports
 from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
-from bdnews_dispatch.errors import BdnewsError, ImportFileError
+from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
-from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
 from bdnews_dispatch.subscribers.people import add as add_subscriber
 
@@ -23,41 +23,8 @@ def subscribers() -> None:
     """订阅者：导入、添加、列出、导出。"""
 
 
-@subscribers.command(name="import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--list", "list_name", metavar="NAME", help="同时加入这个名单。")
-@publication_option
-@json_option
-def import_(file: Path, list_name: str | None, publication: str | None, *, as_json: bool) -> None:
-    """从 CSV 导入（列：email,name,openid,sections,channel,cadence）。有误的行逐行报告，其余照常导入。"""
-
-    async def work(parts: Parts) -> dict[str, Any]:
-        try:
-            data = await asyncio.to_thread(file.read_bytes)
-        except OSError as error:
-            raise ImportFileError(f"读不到文件 {file}：{error.strerror}") from error
-        report = await import_csv(
-            parts.database,
-            parts.clock,
-            parts.publications.named(publication),
-            data,
-            list_name=list_name,
-            origin_name=file.name,
-        )
-        return report.as_json()
-
-    result = with_parts(work)
-
-    def text() -> str:
-        head = (
-            f"共 {result['rows']} 行：新增 {result['added']}，更新 {result['changed']}，"
-            f"未变 {result['unchanged']}，未导入 {result['left_out']}。"
-        )
-        return "\n".join(
-            [head, *(f"第 {e['row']} 行 {e['column']}：{e['message']}" for e in result["errors"])]
-        )
-
-    emit(result, as_json=as_json, text=text)
+subscribers.add_command(import_)
+subscribers.add_command(imports)
 
 
 @subscribers.command()

@@ -22,6 +22,9 @@ from bdnews_dispatch.links import Signer
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers.erased import REASON, erased_among, marks_of
+from bdnews_dispatch.subscribers.imports.forgetting import forget_person
+from bdnews_dispatch.subscribers.imports.models import ImportMember
 from bdnews_dispatch.subscribers.models import (
     Channel,
     Follower,
@@ -37,7 +40,6 @@ from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.tracking.pushes import PUSHED_EVENT
 
 ERASED_EVENT = "subscriber.erased"
-REASON = "erased"
 
 
 async def erase(session: AsyncSession, clock: Clock, signer: Signer, subscriber_id: int) -> bool:
@@ -53,10 +55,11 @@ async def erase(session: AsyncSession, clock: Clock, signer: Signer, subscriber_
     if person.erased_at is not None:
         return False
     marks = [
-        (channel, f"{REASON}:{signer.marks(target)[0]}")
+        (channel, marks_of(signer, target)[0])
         for channel, target in ((Channel.EMAIL, person.email_key), (Channel.WECHAT, person.openid))
         if target is not None
     ]
+    await forget_person(session, {person.email_key, person.openid} - {None})
     for statement in _statements(person):
         await session.execute(statement.execution_options(synchronize_session=False))
     now = clock()
@@ -93,7 +96,7 @@ def _statements(person: Subscriber) -> Iterator[Any]:
     requests = select(Request.id).where(or_(*whose))
     yield delete(Letter).where(col(Letter.request_id).in_(requests))
     yield delete(Request).where(or_(*whose))
-    for table in (Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
+    for table in (ImportMember, Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
         yield delete(table).where(col(table.subscriber_id) == own)
     # Other servers quote the address in their answers.
     yield update(Attempt).where(col(Attempt.delivery_id).in_(deliveries)).values(text="", reference="")
@@ -113,13 +116,10 @@ def _statements(person: Subscriber) -> Iterator[Any]:
 
 async def was_erased(session: AsyncSession, signer: Signer, target: str) -> bool:
     """Whether the person of this address (folded) or openid had everything erased: no file brings them back."""
-    marks = [f"{REASON}:{mark}" for mark in signer.marks(target)]
-    return (
-        await session.exec(select(Suppression.id).where(col(Suppression.target).in_(marks)).limit(1))
-    ).first() is not None
+    return target in await erased_among(session, signer, [target])
 
 
 async def forget_erasure(session: AsyncSession, signer: Signer, target: str) -> None:
     """They have come back by themselves: the mark has done its work."""
-    marks = [f"{REASON}:{mark}" for mark in signer.marks(target)]
+    marks = marks_of(signer, target)
     await session.execute(delete(Suppression).where(col(Suppression.target).in_(marks)))

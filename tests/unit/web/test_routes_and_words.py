@@ -56,7 +56,9 @@ def test_states_are_called_the_same_on_pages_and_in_commands() -> None:
 
 def test_no_chinese_in_templates_outside_of_translation() -> None:
     for template in TEMPLATES.glob("*.html"):
-        text = re.sub(r'_\("[^"]*"', "", template.read_text("utf-8")).replace(">中文<", "").replace('"中文"', "")
+        text = (
+            re.sub(r'_\("[^"]*"', "", template.read_text("utf-8")).replace(">中文<", "").replace('"中文"', "")
+        )
         assert not re.search(r"[\u4e00-\u9fff]", text), template.name
 
 
