@@ -15,4 +15,6 @@ def harmless(cell: str) -> str:
 def plain(cell: str) -> str:
     """A cell as it was before `harmless`, without space around it."""
     stripped = cell.strip()
-    return stripped[1:].strip() if stripped[:1] == "'" and stripped[1:2] in FORMULA_STARTS else stripped
+    if not stripped.startswith("'"):
+        return stripped
+    return stripped[1:].strip() if stripped[1:2] in FORMULA_STARTS else stripped

@@ -136,12 +136,16 @@ class Decider:
             return Outcome("unchanged", person.id)
         email = entry.email.email if entry.email else (person.email if person else None)
         openid = entry.openid or (person.openid if person else None)
-        has = {"has_email": email is not None, "has_openid": openid is not None}
-        channel = entry.channel or (ChannelChoice(current.channel) if current else natural_channel(**has))
-        try:
-            check_reachable(channel, **has)
-        except FieldError as error:
-            return Outcome("refused", person.id if person else None, error.column, error.code, error.message)
+        has_email, has_openid = email is not None, openid is not None
+        channel = entry.channel or (ChannelChoice(current.channel) if current else None)
+        if channel is None:
+            channel = natural_channel(has_email=has_email, has_openid=has_openid)
+        else:
+            try:
+                check_reachable(channel, has_email=has_email, has_openid=has_openid)
+            except FieldError as error:
+                who = person.id if person else None
+                return Outcome("refused", who, error.column, error.code, error.message)
         subscriber_id, changed = self._person(entry, person)
         told_own = False
         agreed = Agreed(

@@ -199,7 +199,8 @@ def _rows(path: Path, encoding: str, delimiter: str, skip: int) -> Iterator[RawR
                     if not more:
                         break
                     taken.append(more)
-                if is_open:  # never closed: this line alone, the others on their own
+                if len(taken) > 1 and (is_open or cells_of("".join(taken), delimiter) is None):
+                    # Never closed, or closed by another row's mark: this line alone, the others on their own.
                     waiting = taken[1:] + waiting
                     taken = taken[:1]
                 line = "".join(taken)

@@ -25,7 +25,7 @@ def pack(rows: Sequence[RawRow] | Sequence[RefusedRow]) -> bytes:
 
 def unpack(data: bytes) -> list[RawRow]:
     """What was packed."""
-    return [RawRow(*row) for row in json.loads(zlib.decompress(data))]
+    return list(map(RawRow._make, json.loads(zlib.decompress(data))))
 
 
 def unpack_refused(data: bytes) -> list[RefusedRow]:
