@@ -39,7 +39,7 @@ def read_workbook(path: Path, most_bytes: int) -> Sheet:
         shown = [
             found.name for found in workbook.sheets_metadata if found.visible is SheetVisibleEnum.Visible
         ]
-        filled = [sheet for name in shown if (sheet := workbook.get_sheet_by_name(name)).total_height]
+        filled = [sheet for name in shown if (sheet := workbook.get_sheet_by_name(name)).start is not None]
     except CalamineError as error:
         raise ImportFileError(
             "这个工作簿打不开：可能已损坏，或有密码", hint="请在 Excel 中去掉密码后另存，再导入。"
