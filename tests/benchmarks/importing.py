@@ -8,6 +8,7 @@ medians told. In: how many rows. Out: one JSON object. No test asserts a time.
 
 import argparse
 import asyncio
+import gc
 import json
 import resource
 import statistics
@@ -24,6 +25,7 @@ from tests.making import DSJ, SIGNER
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.migrate import upgrade
+from bdnews_dispatch.dispatch.worker import GARBAGE_THRESHOLDS
 from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.settings import ImportsSettings
 from bdnews_dispatch.subscribers.imports.receiving import CHUNK_ROWS, receive
@@ -130,6 +132,8 @@ _SIDES = {"import": import_rows, "core": insert_rows}
 
 def _one(side: str, rows: int) -> dict[str, float]:
     """One measurement, in this process."""
+    gc.freeze()  # both sides as the command does
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "people.csv"
         write_file(file, rows)

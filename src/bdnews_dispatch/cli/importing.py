@@ -1,6 +1,7 @@
 """bdnews subscribers import, bdnews subscribers imports …"""
 
 import asyncio
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from bdnews_dispatch.cli.session import emit, json_option, local_time, publication_option, table, with_parts
+from bdnews_dispatch.dispatch.worker import GARBAGE_THRESHOLDS
 from bdnews_dispatch.errors import BdnewsError, ImportFileError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.imports.checking import check as check_run
@@ -65,6 +67,9 @@ async def bring(parts: Parts, file: Path, *, publication: str | None, origin: st
 
 async def run_here(parts: Parts, run_id: int, progress: Callable[[int, int], None] | None = None) -> None:
     """Do the work of an import in this process, to its end. Args: progress: told rows done, and of how many."""
+    # As a worker does: with Python's own thresholds it looks through a slice's rows again and again.
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     importer = Importer(parts.database, parts.clock, parts.publications, parts.links.signer)
     look = time.monotonic() + PROGRESS_SECONDS
     while await importer.run_slice(run_id):

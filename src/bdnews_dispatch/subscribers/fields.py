@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -23,10 +24,10 @@ LONGEST_VALUE = 200
 #: An address has at most 254 octets (RFC 5321 §4.5.3.1.3, less the angle brackets).
 LONGEST_ADDRESS = 254
 
-#: dot-atom of RFC 5322 §3.2.3 in at most 64 octets (RFC 5321 §4.5.3.1.1), and a host name: nearly every address is so.
-_PLAIN_LOCAL = re.compile(
-    r"(?=.{1,64}$)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-)
+#: What stands before the @ (RFC 5321 §4.5.3.1.1).
+LONGEST_LOCAL = 64
+#: dot-atom of RFC 5322 §3.2.3, and a host name: nearly every address is so.
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _PLAIN_DOMAIN = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BETWEEN_SECTIONS = re.compile(r"[|｜;；、,，\n]")
@@ -91,8 +92,7 @@ class FieldError(BdnewsError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """`email` as we send to it (domain in lower case), `key` with its case folded: who it is."""
 
     email: str
@@ -113,9 +113,9 @@ def read_address(text: str) -> Address:
     if len(text) > LONGEST_ADDRESS:
         raise FieldError("email", "email.too_long", f"邮箱地址过长，最多 {LONGEST_ADDRESS} 个字符")
     local, _, domain = text.partition("@")
-    if _PLAIN_LOCAL.fullmatch(local) and _PLAIN_DOMAIN.fullmatch(domain):
+    if len(local) <= LONGEST_LOCAL and _PLAIN_LOCAL.fullmatch(local):
         # What stands before the @ is right by its form alone; what follows is asked once for each domain.
-        known = _plain_domain(domain.lower())
+        known = _plain_domain(domain)
         if known is not None:
             email = f"{local}@{known}"
             if len(email) <= LONGEST_ADDRESS:
@@ -139,7 +139,9 @@ def address_key(text: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def _plain_domain(domain: str) -> str | None:
-    """A domain of plain letters as email-validator writes it; None: it takes no address there."""
+    """A domain of plain letters as email-validator writes it; None: it is another one, or takes no address."""
+    if not _PLAIN_DOMAIN.fullmatch(domain):
+        return None
     try:
         checked = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True)
     except EmailNotValidError:

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.db.statements import new_ids
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.subscribers.imports.deciding import Decider, Outcome, Terms
-from bdnews_dispatch.subscribers.imports.known import Known, look_up
+from bdnews_dispatch.subscribers.imports.known import look_up
 from bdnews_dispatch.subscribers.imports.rows import Entry
 from bdnews_dispatch.subscribers.imports.writing import write_changes
 from bdnews_dispatch.subscribers.models import Subscriber
@@ -78,26 +78,23 @@ async def _round(
     """Returns: those whose person, by another of their addresses, another entry of the round was about."""
     entries = [entry for _, entry in placed]
     known = await look_up(session, signer, entries, publication=terms.publication, list_id=terms.list_id)
-    ids = (
-        iter(await new_ids(session, Subscriber, _strangers(known, entries)))
-        if write
-        else itertools.count(-1, -1)
+    persons = [known.persons(entry) for entry in entries]
+    strangers = sum(
+        by_email is None and by_openid is None and not entry.problems
+        for entry, (by_email, by_openid) in zip(entries, persons, strict=True)
     )
+    ids = iter(await new_ids(session, Subscriber, strangers)) if write else itertools.count(-1, -1)
     decider = Decider(terms, known, ids)
     seen: set[int] = set()
     again: list[tuple[int, Entry]] = []
-    for place, entry in placed:
-        theirs = {person.id for person in known.persons(entry) if person is not None}
-        if theirs and not entry.problems:
+    for (place, entry), (by_email, by_openid) in zip(placed, persons, strict=True):
+        if (by_email or by_openid) and not entry.problems:
+            theirs = {person.id for person in (by_email, by_openid) if person is not None}
             if not seen.isdisjoint(theirs):
                 again.append((place, entry))
                 continue
             seen |= theirs
-        outcomes[place] = decider.decide(entry)
+        outcomes[place] = decider.decide(entry, by_email, by_openid)
     if write:
         await write_changes(session, terms, decider.changes)
     return again
-
-
-def _strangers(known: Known, entries: Sequence[Entry]) -> int:
-    return sum(not entry.problems and known.persons(entry) == (None, None) for entry in entries)

@@ -97,9 +97,12 @@ class Decider:
         self._ids = ids
         self.changes = Changes()
 
-    def decide(self, entry: Entry) -> Outcome:
-        """What becomes of the entry; what it takes is in `changes`."""
-        by_email, by_openid = self._known.persons(entry)
+    def decide(self, entry: Entry, by_email: Person | None, by_openid: Person | None) -> Outcome:
+        """What becomes of the entry; what it takes is in `changes`.
+
+        Args:
+            by_email: whose the address is; `by_openid`: whose the openid is.
+        """
         person = by_email or by_openid
         if person is not None:
             self.changes.named.append(person.id)

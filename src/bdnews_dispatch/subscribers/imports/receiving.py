@@ -26,14 +26,14 @@ from bdnews_dispatch.subscribers.imports.models import ImportChunk, ImportMember
 from bdnews_dispatch.subscribers.imports.packing import pack
 from bdnews_dispatch.subscribers.imports.sheets import read_workbook
 
-#: Rows a chunk, and so a transaction at most: the writer's lock is held for some 100 ms.
-CHUNK_ROWS = 2_500
+#: Rows a chunk, and so a transaction at most: the writer's lock is held for some 200 ms.
+CHUNK_ROWS = 5_000
 #: Characters of cells a chunk: rows may be long.
 CHUNK_SIZE = 2 * 1024 * 1024
 #: A workbook's XML is so much larger than what [imports] max_bytes allows of the file.
 _UNPACKED = 5
 #: Chunks that are written in one transaction.
-_CHUNKS_AT_ONCE = 4
+_CHUNKS_AT_ONCE = 2
 _BLOCK = 1024 * 1024
 
 
