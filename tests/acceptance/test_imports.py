@@ -1,6 +1,6 @@
 """A large file with bad rows of twelve kinds, whoever does the work killed twice: as if nobody had been killed.
 
-20,000 rows; a million with BDNEWS_TEST_FULL. Real processes, real SIGKILL: the command itself, then a worker.
+40,000 rows; a million with BDNEWS_TEST_FULL. Real processes, real SIGKILL: the command itself, then a worker.
 """
 
 import csv
@@ -23,7 +23,7 @@ from bdnews_dispatch.subscribers.imports.packing import unpack_refused
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Machine
 
-ROWS = 1_000_000 if FULL else 20_000
+ROWS = 1_000_000 if FULL else 40_000
 HEADER = ["邮箱", "姓名", "openid", "栏目", "渠道", "频率", "语言", "标签", "工作单位"]
 #: What makes a good row bad, and by which code it is refused.
 BAD: dict[str, Callable[[list[str]], str]] = {
