@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from bdnews_dispatch.cli.session import emit, json_option, local_time, publication_option, table, with_parts
-from bdnews_dispatch.dispatch.worker import GARBAGE_THRESHOLDS
 from bdnews_dispatch.errors import BdnewsError, ImportFileError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.imports.checking import check as check_run
@@ -35,6 +34,8 @@ from bdnews_dispatch.subscribers.imports.starting import (
 #: Refused rows that are printed; the result file has them all.
 MOST_SHOWN = 100
 PROGRESS_SECONDS = 1.0
+#: As a worker's: see dispatch/worker.py, which is not loaded for a command.
+GARBAGE_THRESHOLDS = (20_000, 20, 50)
 MODES = {
     ImportMode.ADD: "只添加新人",
     ImportMode.UPDATE: "添加与更新",

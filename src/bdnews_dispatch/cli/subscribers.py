@@ -22,7 +22,6 @@ from bdnews_dispatch.cli.session import (
 )
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.parts import Parts
-from bdnews_dispatch.privacy.copying import copy_of
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
 from bdnews_dispatch.subscribers.people import add as add_subscriber
@@ -217,6 +216,7 @@ def tag_remove(tag_name: str, people: tuple[str, ...], *, as_json: bool) -> None
 @json_option
 def history(person: str, *, as_json: bool) -> None:
     """一位订阅者的全部记录：每次同意的时间、方式、来源、依据与文字，如何结束；名单；停发。"""
+    from bdnews_dispatch.privacy.copying import copy_of  # noqa: PLC0415  # knows the channels
 
     async def work(parts: Parts) -> tuple[dict[str, Any], ZoneInfo]:
         async with parts.database.read() as session:
