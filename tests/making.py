@@ -4,7 +4,8 @@ import datetime as dt
 import io
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -15,6 +16,7 @@ from typing import Any
 from sqlmodel import col, select
 
 from bdnews_dispatch.clock import Clock, system_clock
+from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.control import show
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
 from bdnews_dispatch.dispatch.starting import start_issue
@@ -22,12 +24,17 @@ from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
 from bdnews_dispatch.issues.intake import Taken, take
-from bdnews_dispatch.issues.publications import load_publications
+from bdnews_dispatch.issues.publications import Publication, load_publications
+from bdnews_dispatch.links import Signer, SigningKey
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
 from bdnews_dispatch.service import at_sandbox, open_sandbox, open_worker
-from bdnews_dispatch.settings import Settings, load_settings
-from bdnews_dispatch.subscribers.importing import import_csv
+from bdnews_dispatch.settings import ImportsSettings, Settings, load_settings
+from bdnews_dispatch.subscribers.imports.models import ImportMode
+from bdnews_dispatch.subscribers.imports.receiving import receive
+from bdnews_dispatch.subscribers.imports.result import refused_rows
+from bdnews_dispatch.subscribers.imports.running import Importer
+from bdnews_dispatch.subscribers.imports.starting import Choices, begin, choose, find_run, told
 from bdnews_dispatch.subscribers.targeting import read_target
 
 #: Faults at the full size of docs/faults.md, not at the one that fits into every run.
@@ -92,6 +99,84 @@ def readers(number: int, *, channel: str = "email", cadence: str = "issue", star
         chosen = "|".join(SETS[n % len(SETS)])
         file.write(f"reader{n}@readers.example,读者{n},{openid},{chosen},{channel},{cadence}\n")
     return file.getvalue().encode()
+
+
+#: Signs nothing that leaves a test.
+SIGNER = Signer([SigningKey("test", b"only-for-tests-and-long-enough-for-a-key")])
+
+
+@dataclass
+class Imported:
+    """What an import did. `errors`: each problem of each refused row; `notes`: what else was told, by row."""
+
+    told: dict[str, Any]
+    errors: list[tuple[int, str, str, str]]
+    notes: list[tuple[int, str]]
+
+    def __getattr__(self, name: str) -> Any:
+        """`rows`, `added`, `changed`, `unchanged`, `refused`, `id`, `unknown_columns`."""
+        return self.told[name]
+
+    @property
+    def codes(self) -> list[tuple[int, str]]:
+        return [(row, code) for row, _, code, _ in self.errors]
+
+
+async def import_file(
+    database: Database,
+    clock: Clock,
+    publication: Publication,
+    path: Path,
+    *,
+    mode: ImportMode = ImportMode.UPDATE,
+    list_name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    file_name: str = "名单.csv",
+    limits: ImportsSettings | None = None,
+    signer: Signer = SIGNER,
+) -> Imported:
+    """Import a file as the command does, in this process."""
+    limits = limits or ImportsSettings(max_bytes=64 * 1024 * 1024, max_rows=1_000_000, keep_days=30)
+    run_id = await receive(database, clock, limits, publication, path, file_name=file_name, origin="test")
+    choices = Choices(mode, columns or {}, list_name or "", "会场登记，同意接收")
+    async with database.write() as session:
+        await choose(session, run_id, choices)
+        await begin(session, clock, run_id)
+    importer = Importer(database, clock, load_publications(), signer)
+    while await importer.run_slice(run_id):
+        pass
+    async with database.read() as session:
+        shown = told(await find_run(session, run_id))
+        refused = [row async for row in refused_rows(session, run_id)]
+    return Imported(
+        shown,
+        [(row.number, *problem) for row in refused for problem in row.problems],
+        [
+            (first["row"], kind["code"])
+            for kind in shown["kinds"]
+            if not kind["refused"]
+            for first in kind["first"]
+        ],
+    )
+
+
+async def import_csv(
+    database: Database,
+    clock: Clock,
+    publication: Publication,
+    data: bytes,
+    *,
+    list_name: str | None = None,
+    origin_name: str = "test.csv",
+    **more: Any,
+) -> Imported:
+    """Import bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(data)
+        return await import_file(
+            database, clock, publication, path, list_name=list_name, file_name=origin_name, **more
+        )
 
 
 def database_url(folder: Path) -> str:

@@ -65,6 +65,7 @@ from bdnews_dispatch.scheduling.daily import Daily, read_time_of_day
 from bdnews_dispatch.scheduling.scheduler import scheduler
 from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.settings import EmailSettings, Settings
+from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.web.app import make_operations_app, make_web_app
 from bdnews_dispatch.web.news import News
@@ -276,7 +277,15 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
                 dkim=dkim_signer(settings),
                 budgets=Budgets(BudgetStore(database.url, name), clock) if shared else None,
             ),
-            reconciler=Reconciler(database, clock, queue, ledger, shared=shared),
+            reconciler=Reconciler(
+                database,
+                clock,
+                queue,
+                ledger,
+                shared=shared,
+                keep_imports_days=settings.imports.keep_days,
+            ),
+            importer=Importer(database, clock, parts.publications, parts.links.signer),
         )
         if isinstance(queue, PostgresQueue):
             await stack.enter_async_context(present(database, clock, name, [Role.WORKER]))

@@ -143,6 +143,12 @@ class RetentionSettings(_Group):
     sandbox: int = Field(ge=0)
 
 
+class ImportsSettings(_Group):
+    max_bytes: int = Field(gt=0)
+    max_rows: int = Field(gt=0)
+    keep_days: int = Field(ge=1)
+
+
 class OperationsSettings(_Group):
     host: str
     port: int = Port
@@ -166,6 +172,7 @@ class Settings(_Group):
     sandbox: SandboxSettings
     schedule: ScheduleSettings
     retention: RetentionSettings
+    imports: ImportsSettings
     operations: OperationsSettings
 
     @property

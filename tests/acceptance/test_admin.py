@@ -27,7 +27,7 @@ def test_a_server_that_is_away_is_named_without_its_password(machine: "Machine")
 def test_moving_to_postgresql_and_going_on_there(machine: "Machine") -> None:
     csv = machine.folder / "readers.csv"
     csv.write_bytes(readers(31))
-    machine.run("subscribers", "import", str(csv))
+    machine.run("subscribers", "import", str(csv), "--basis", "会场登记")
     machine.run("issues", "ingest", str(SAMPLE), "--publish")
     url = postgres.database_url(str(machine.folder))
     moved = {row["table"]: row["rows"] for row in machine.json("admin", "move-to-postgres", "--to", url)}

@@ -47,7 +47,7 @@ def test_parse_prints_one_object_of_the_agreed_shape(machine: "Machine") -> None
         (("issues", "publish", "404"), "404"),
         (("dispatch", "show", "404"), "404"),
         (("dispatch", "start", "--issue", "404"), "404"),
-        (("subscribers", "import", "nowhere.csv"), "nowhere.csv"),
+        (("subscribers", "import", "nowhere.csv", "--basis", "会场登记"), "nowhere.csv"),
         (("subscribers", "add", "--email", "not an address"), "邮箱"),
         (("bulletins", "send", "--title", "x", "--body", "nowhere.md"), "nowhere.md"),
         (("issues", "parse", str(SAMPLE), "--publication", "nope"), "nope"),
@@ -97,7 +97,7 @@ def test_people_can_be_added_listed_and_exported(machine: "Machine") -> None:
     assert person["sections"] == ["policy"]
     exported = machine.folder / "out.csv"
     machine.run("subscribers", "export", "--output", str(exported))
-    report = machine.json("subscribers", "import", str(exported))
+    report = machine.json("subscribers", "import", str(exported), "--basis", "会场登记")
     assert (report["unchanged"], report["errors"]) == (1, [])
 
 

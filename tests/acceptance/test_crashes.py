@@ -75,7 +75,7 @@ def world(machine: "Machine") -> Iterator[World]:
 def started(machine: "Machine", number: int) -> str:
     csv = machine.folder / "readers.csv"
     csv.write_bytes(readers(number))
-    machine.run("subscribers", "import", str(csv))
+    machine.run("subscribers", "import", str(csv), "--basis", "会场登记")
     machine.run("issues", "ingest", str(SAMPLE), "--publish")
     return str(machine.json("dispatch", "start", "--issue", "112")["id"])
 

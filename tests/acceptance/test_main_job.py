@@ -73,7 +73,7 @@ def test_a_thousand_readers_each_get_their_sections(machine: "Machine", which: s
 
     csv = machine.folder / "readers.csv"
     csv.write_bytes(readers(1000))
-    report = machine.json("subscribers", "import", str(csv), "--list", "全体")
+    report = machine.json("subscribers", "import", str(csv), "--basis", "会场登记", "--list", "全体")
     assert (report["rows"], report["added"], report["errors"]) == (1000, 1000, [])
     taken = machine.json("issues", "ingest", str(sample), "--publish")
     assert (taken["intake"], taken["state"]) == ("new", "published")
@@ -146,7 +146,7 @@ def _comes_back(machine: "Machine", message: EmailMessage, dispatch_id: int) -> 
 def test_the_folder_is_watched_and_the_issue_goes_out(machine: "Machine") -> None:
     csv = machine.folder / "readers.csv"
     csv.write_bytes(readers(3))
-    machine.run("subscribers", "import", str(csv))
+    machine.run("subscribers", "import", str(csv), "--basis", "会场登记")
     machine.start("serve")
     (machine.folder / "issues" / "new.md").write_bytes(SAMPLE.read_bytes())
     (machine.folder / "issues" / "bad.md").write_bytes(b"\0\1\2" * 1000)
@@ -161,7 +161,7 @@ def test_the_folder_is_watched_and_the_issue_goes_out(machine: "Machine") -> Non
 def test_wait_sends_by_itself_where_nobody_works(machine: "Machine") -> None:
     csv = machine.folder / "readers.csv"
     csv.write_bytes(readers(5))
-    machine.run("subscribers", "import", str(csv))
+    machine.run("subscribers", "import", str(csv), "--basis", "会场登记")
     machine.run("issues", "ingest", str(SAMPLE), "--publish")
     started = machine.json("dispatch", "start", "--issue", "112")
     assert machine.json("dispatch", "wait", str(started["id"]))["counts"]["sent"] == 5
@@ -171,7 +171,7 @@ def test_wait_sends_by_itself_where_nobody_works(machine: "Machine") -> None:
 def test_a_bulletin_goes_out_of_cycle_once(machine: "Machine") -> None:
     csv = machine.folder / "readers.csv"
     csv.write_bytes(readers(31))
-    machine.run("subscribers", "import", str(csv))
+    machine.run("subscribers", "import", str(csv), "--basis", "会场登记")
     body = machine.folder / "note.md"
     body.write_text("请各位读者**注意**：[说明](https://news.example/a)。\n", encoding="utf-8")
     command = ("bulletins", "send", "--title", "系统升级通知", "--body", str(body), "--sections", "policy")

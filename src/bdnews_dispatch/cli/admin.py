@@ -23,10 +23,22 @@ from bdnews_dispatch.parts import Parts, prepare
 from bdnews_dispatch.returns import models as returns
 from bdnews_dispatch.scheduling import models as scheduling
 from bdnews_dispatch.subscribers import models as subscribers
+from bdnews_dispatch.subscribers.imports import models as imports
 from bdnews_dispatch.tracking import models as tracking
 
 #: Every table is known once these are loaded.
-_MODELS = (issues, bulletins, subscribers, letters, dispatch, messaging, returns, scheduling, tracking)
+_MODELS = (
+    issues,
+    bulletins,
+    subscribers,
+    imports,
+    letters,
+    dispatch,
+    messaging,
+    returns,
+    scheduling,
+    tracking,
+)
 #: They say who is there at the moment, not what has happened.
 _OF_THE_MOMENT = {"node", "lease", "budget", "seat"}
 

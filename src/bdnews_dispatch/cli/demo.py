@@ -13,6 +13,7 @@ import aiohttp
 import click
 from sqlmodel import col, select
 
+from bdnews_dispatch.cli.importing import bring, run_here
 from bdnews_dispatch.cli.session import settings_and_logs
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
@@ -24,7 +25,7 @@ from bdnews_dispatch.sandbox import KeptMail, Sandbox
 from bdnews_dispatch.service import Role, listen, running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.shipped import shipped
-from bdnews_dispatch.subscribers.importing import import_csv
+from bdnews_dispatch.subscribers.imports.starting import Choices, begin, choose
 from bdnews_dispatch.tracking.machines import SOONEST_PERSON_SECONDS
 from bdnews_dispatch.tracking.reading import counts_of_dispatch
 
@@ -85,12 +86,13 @@ async def _demo(settings: Settings, *, once: bool) -> None:
 
 
 async def _whole_job(parts: Parts, sandbox: Sandbox) -> dict[str, Any]:
-    people = (shipped("config") / "samples" / "subscribers.csv").read_bytes()
-    publication = parts.publications.named(None)
-    await import_csv(
-        parts.database, parts.clock, publication, people, list_name=None, origin_name="subscribers.csv"
-    )
-    for openid in re.findall(r"\bo[A-Za-z0-9_-]{20,}", people.decode()):
+    people = shipped("config") / "samples" / "subscribers.csv"
+    run_id = await bring(parts, people, publication=None, origin="bdnews demo")
+    async with parts.database.write() as session:
+        await choose(session, run_id, Choices(basis="样例：虚构的读者"))
+        await begin(session, parts.clock, run_id)
+    await run_here(parts, run_id)
+    for openid in re.findall(r"\bo[A-Za-z0-9_-]{20,}", people.read_text(encoding="utf-8")):
         await sandbox.follow(openid)
     sample = shipped("config") / "samples" / "dsj-sample.md"
     incoming = parts.settings.issues.folder / sample.name

@@ -4,66 +4,41 @@ import asyncio
 import sys
 from pathlib import Path
 from typing import Any, TextIO
+from zoneinfo import ZoneInfo
 
 import click
 from sqlmodel import col, select
 
 from bdnews_dispatch.cli.bulletins import section_keys
+from bdnews_dispatch.cli.importing import import_, imports
 from bdnews_dispatch.cli.own_data import copy, erase
-from bdnews_dispatch.cli.session import emit, json_option, publication_option, table, with_parts
-from bdnews_dispatch.errors import BdnewsError, ImportFileError
+from bdnews_dispatch.cli.people import history_text, ids_of, named
+from bdnews_dispatch.cli.session import (
+    emit,
+    json_option,
+    publication_option,
+    table,
+    target_options,
+    with_parts,
+)
+from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
-from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
 from bdnews_dispatch.subscribers.people import add as add_subscriber
+from bdnews_dispatch.subscribers.tags import tag_people, untag_people
+from bdnews_dispatch.subscribers.targeting import read_target
 
 
 @click.group()
 def subscribers() -> None:
-    """订阅者：导入、添加、列出、导出；某人的全部数据与删除。"""
+    """订阅者：导入、添加、列出、导出、标签、记录；某人的全部数据与删除。"""
 
 
+subscribers.add_command(import_)
+subscribers.add_command(imports)
 subscribers.add_command(copy)
 subscribers.add_command(erase)
-
-
-@subscribers.command(name="import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--list", "list_name", metavar="NAME", help="同时加入这个名单。")
-@publication_option
-@json_option
-def import_(file: Path, list_name: str | None, publication: str | None, *, as_json: bool) -> None:
-    """从 CSV 导入（列：email,name,openid,sections,channel,cadence）。有误的行逐行报告，其余照常导入。"""
-
-    async def work(parts: Parts) -> dict[str, Any]:
-        try:
-            data = await asyncio.to_thread(file.read_bytes)
-        except OSError as error:
-            raise ImportFileError(f"读不到文件 {file}：{error.strerror}") from error
-        report = await import_csv(
-            parts.database,
-            parts.clock,
-            parts.publications.named(publication),
-            data,
-            list_name=list_name,
-            origin_name=file.name,
-            signer=parts.links.signer,
-        )
-        return report.as_json()
-
-    result = with_parts(work)
-
-    def text() -> str:
-        head = (
-            f"共 {result['rows']} 行：新增 {result['added']}，更新 {result['changed']}，"
-            f"未变 {result['unchanged']}，未导入 {result['left_out']}。"
-        )
-        return "\n".join(
-            [head, *(f"第 {e['row']} 行 {e['column']}：{e['message']}" for e in result["errors"])]
-        )
-
-    emit(result, as_json=as_json, text=text)
 
 
 @subscribers.command()
@@ -166,21 +141,98 @@ def list_(limit: int, publication: str | None, *, as_json: bool) -> None:
 
 @subscribers.command()
 @click.option("--output", type=click.Path(path_type=Path), help="写入文件；不写则打印。")
+@click.option("--everything", is_flag=True, help="连同语言、标签与各项属性。")
+@target_options
 @publication_option
-def export(output: Path | None, publication: str | None) -> None:
+def export(
+    output: Path | None, publication: str | None, *, everything: bool, **target: tuple[str, ...]
+) -> None:
     """导出为 CSV，可再次导入。"""
     from bdnews_dispatch.subscribers.exporting import export_csv  # noqa: PLC0415  # knows PostgreSQL's driver
 
     async def work(parts: Parts) -> None:
+        async with parts.database.read() as session:
+            whom = await read_target(session, **target)
         file = await asyncio.to_thread(_open, output) if output else sys.stdout
+        lines = export_csv(
+            parts.database,
+            parts.publications.named(publication),
+            target=whom,
+            now=parts.clock(),
+            everything=everything,
+        )
         try:
-            async for line in export_csv(parts.database, parts.publications.named(publication)):
+            async for line in lines:
                 await asyncio.to_thread(file.write, line)
         finally:
             if output:
                 file.close()
 
     with_parts(work)
+
+
+@subscribers.group()
+def tag() -> None:
+    """标签：加上、去掉。"""
+
+
+@tag.command(name="add")
+@click.argument("tag_name", metavar="标签")
+@click.argument("people", nargs=-1, required=True, metavar="邮箱|openid|编号…")
+@json_option
+def tag_add(tag_name: str, people: tuple[str, ...], *, as_json: bool) -> None:
+    """给订阅者加上标签。"""
+
+    async def work(parts: Parts) -> int:
+        async with parts.database.write() as session:
+            return await tag_people(session, await ids_of(session, people), tag_name)
+
+    number = with_parts(work)
+    emit(
+        {"tag": tag_name, "added": number},
+        as_json=as_json,
+        text=lambda: f"已给 {number} 人加上标签“{tag_name}”。",
+    )
+
+
+@tag.command(name="remove")
+@click.argument("tag_name", metavar="标签")
+@click.argument("people", nargs=-1, required=True, metavar="邮箱|openid|编号…")
+@json_option
+def tag_remove(tag_name: str, people: tuple[str, ...], *, as_json: bool) -> None:
+    """去掉订阅者的标签。"""
+
+    async def work(parts: Parts) -> int:
+        async with parts.database.write() as session:
+            return await untag_people(session, await ids_of(session, people), tag_name)
+
+    number = with_parts(work)
+    emit(
+        {"tag": tag_name, "removed": number},
+        as_json=as_json,
+        text=lambda: f"已去掉 {number} 人的标签“{tag_name}”。",
+    )
+
+
+@subscribers.command()
+@click.argument("person", metavar="邮箱|openid|编号")
+@json_option
+def history(person: str, *, as_json: bool) -> None:
+    """一位订阅者的全部记录：每次同意的时间、方式、来源、依据与文字，如何结束；名单；停发。"""
+    from bdnews_dispatch.privacy.copying import copy_of  # noqa: PLC0415  # knows the channels
+
+    async def work(parts: Parts) -> tuple[dict[str, Any], ZoneInfo]:
+        async with parts.database.read() as session:
+            found = await named(session, person)
+            assert found.id is not None  # noqa: S101  # from the database
+            copy = await copy_of(session, parts.clock, found.id)
+        shown = {
+            key: copy[key] for key in ("person", "agreements", "lists", "tags", "attributes", "suppressions")
+        }
+        return {"id": found.id, **shown}, parts.settings.service.timezone
+
+    result, zone = with_parts(work)
+    emit(result, as_json=as_json, text=lambda: history_text(result, zone))
 
 
 def _open(path: Path) -> TextIO:

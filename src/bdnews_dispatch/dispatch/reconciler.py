@@ -1,7 +1,7 @@
 """The reconciler: makes jobs again from rows. Whatever was lost — a job, a worker, a moment — is found here.
 
-In: events not handled, dispatches not planned, deliveries due, leases that ended. Out: jobs in the queue.
-Caller: the worker's loop, every second and whenever something was written in this process.
+In: events not handled, dispatches not planned, deliveries due, leases that ended, imports that nobody is at. Out:
+jobs in the queue. Caller: the worker's loop, every second and whenever something was written in this process.
 """
 
 import logging
@@ -25,6 +25,7 @@ from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.messaging.nodes import number_there
 from bdnews_dispatch.messaging.outbox import has_waiting
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+from bdnews_dispatch.subscribers.imports.starting import tidy, waiting_runs
 from bdnews_dispatch.subscribers.models import Channel
 from bdnews_dispatch.telemetry import metrics
 
@@ -52,9 +53,22 @@ class Reconciler:
     """Looks at the rows and says what there is to do."""
 
     def __init__(
-        self, database: Database, clock: Clock, queue: WorkQueue, ledger: Ledger, *, shared: bool = False
+        self,
+        database: Database,
+        clock: Clock,
+        queue: WorkQueue,
+        ledger: Ledger,
+        *,
+        shared: bool = False,
+        keep_imports_days: int = 30,
     ) -> None:
-        """Args: shared: other workers take from the same queue: each of them gets a place at a dispatch."""
+        """Make one.
+
+        Args:
+            shared: other workers take from the same queue: each of them gets a place at a dispatch.
+            keep_imports_days: how long the refused rows of an import are kept.
+        """
+        self._keep_imports_days = keep_imports_days
         self._shared = shared
         self._looked: tuple[datetime, float] | None = None
         self._trust_after = 0.0
@@ -115,10 +129,16 @@ class Reconciler:
                     jobs += [sending_job(dispatch.id, urgency(dispatch), place) for place in range(places)]
                 elif dispatch.planned_at is not None and await is_settled(session, dispatch.id):
                     ended.append(dispatch.id)
+            jobs += [Job(JobKind.IMPORT, run_id) for run_id in await waiting_runs(session, now)]
         for job in jobs:
             await self._queue.put(job)
         for dispatch_id in ended:
             await self._finish(dispatch_id)
+
+    async def tidy(self) -> None:
+        """Take away what imports have left behind and nobody needs any more."""
+        async with self._database.write() as session:
+            await tidy(session, self._clock, self._keep_imports_days)
 
     async def _finish(self, dispatch_id: int) -> None:
         async with self._database.write() as session:

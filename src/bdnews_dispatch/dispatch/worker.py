@@ -16,6 +16,7 @@ from bdnews_dispatch.dispatch.sending import Sender
 from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.messaging.queue import Job, JobKind, WorkQueue
+from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import logs, traces
 
 Result = TypeVar("Result")
@@ -36,9 +37,14 @@ HANDS: tuple[tuple[JobKind, ...], ...] = (
     (JobKind.SEND_URGENT, JobKind.SEND),
     (JobKind.SEND_URGENT, JobKind.SEND),
     (JobKind.SEND,),
+    (JobKind.IMPORT,),
 )
 #: A turn at sending lasts so long; then the next dispatch that waits has its own.
 TURN_SECONDS = 5.0
+#: Between two slices of an import nothing is locked for so long: whoever sends goes first.
+IMPORT_REST_SECONDS = 0.02
+#: Looks between two searches for what imports have left behind.
+LOOKS_A_TIDYING = 600
 #: Python looks for garbage after so many new objects, by generation; its own 700 are a dozen mails.
 GARBAGE_THRESHOLDS = (20_000, 20, 50)
 #: After a job failed.
@@ -53,13 +59,21 @@ class Worker:
     """
 
     def __init__(
-        self, *, queue: WorkQueue, outbox: Outbox, planner: Planner, sender: Sender, reconciler: Reconciler
+        self,
+        *,
+        queue: WorkQueue,
+        outbox: Outbox,
+        planner: Planner,
+        sender: Sender,
+        reconciler: Reconciler,
+        importer: Importer,
     ) -> None:
         self._queue = queue
         self._outbox = outbox
         self._planner = planner
         self._sender = sender
         self._reconciler = reconciler
+        self._importer = importer
         self.looked_at = 0.0
         self._wake = asyncio.Event()
         self._hungry: dict[int, asyncio.Event] = {}
@@ -71,6 +85,7 @@ class Worker:
             JobKind.PLAN: self._plan,
             JobKind.SEND_URGENT: self._send,
             JobKind.SEND: self._send,
+            JobKind.IMPORT: self._import,
         }
 
     def wake(self) -> None:
@@ -116,6 +131,8 @@ class Worker:
                 if looks % LOOKS_A_RECOVERY == 0:
                     await self._reconciler.recover()
                 await self._reconciler.fill_queue()
+                if looks % LOOKS_A_TIDYING == 0:
+                    await self._reconciler.tidy()
                 self.looked_at = time.monotonic()
             except Exception:
                 logger.exception("worker.look_failed")
@@ -132,7 +149,8 @@ class Worker:
                 job = await self._unless_stopping(self._queue.get(kinds))
                 if job is None:
                     return
-                logs.carry(logs.OfDispatch(job.pointer) if job.pointer else None)
+                of_dispatch = job.pointer and job.kind is not JobKind.IMPORT
+                logs.carry(logs.OfDispatch(job.pointer) if of_dispatch else None)
                 following = await self._do(job)
                 await self._queue.done(job)
                 for after in following:
@@ -173,6 +191,19 @@ class Worker:
         slice_ = self._planner.plan_slice(job.pointer)
         more = await traces.within("planning.slice", slice_, dispatch=job.pointer)
         return [sending_job(job.pointer, job.urgency), *([job] if more else [])]
+
+    async def _import(self, job: Job) -> list[Job]:
+        """A turn at an import: slices, with a rest between them, so that sending does not wait for it."""
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + TURN_SECONDS
+        while not self._stopping.is_set():
+            if not await traces.within("import.slice", self._importer.run_slice(job.pointer)):
+                self.wake()
+                return []
+            if loop.time() >= turn_ends:
+                return [job]
+            await asyncio.sleep(IMPORT_REST_SECONDS)
+        return []
 
     async def _send(self, job: Job) -> list[Job]:
         """A turn: keep the dispatch in stock until nothing of it is due, or the turn is over."""

@@ -24,6 +24,8 @@ class JobKind(StrEnum):
     PLAN = "plan"
     #: A turn at sending anything else.
     SEND = "send"
+    #: A turn at an import of subscribers.
+    IMPORT = "import"
 
 
 _PRIORITY = {kind: place for place, kind in enumerate(JobKind)}

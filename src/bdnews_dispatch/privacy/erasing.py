@@ -29,6 +29,8 @@ from bdnews_dispatch.privacy.told import emptied, told_of
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.erasures import forget_erasure, mark_erased, was_erased
+from bdnews_dispatch.subscribers.imports.forgetting import forget_person
+from bdnews_dispatch.subscribers.imports.models import ImportMember
 from bdnews_dispatch.subscribers.models import (
     Channel,
     Follower,
@@ -76,6 +78,7 @@ async def erase(session: AsyncSession, clock: Clock, signer: Signer, subscriber_
     if found.erased_at is not None:
         return False
     person, now = await _who(session, found), clock()
+    await forget_person(session, {*person.addresses, person.openid})
     for statement in _statements(person, now):
         await session.execute(statement.execution_options(synchronize_session=False))
     for address in sorted(person.addresses):
@@ -133,7 +136,7 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
     yield delete(ReturnedMail).where(col(ReturnedMail.letter_id).in_(select(Letter.id).where(own_letters)))
     yield delete(Letter).where(own_letters)
     yield delete(Request).where(col(Request.id).in_(person.requests))
-    for table in (Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
+    for table in (ImportMember, Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
         yield delete(table).where(col(table.subscriber_id) == person.id)
     for _, _, statement in of_deliveries(select(Delivery.id).where(Delivery.subscriber_id == person.id)):
         yield statement

@@ -12,7 +12,7 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.db.statements import insert_new
+from bdnews_dispatch.db.statements import fetch_by, insert_new
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.subscribers.models import Channel, Suppression
 
@@ -40,13 +40,12 @@ async def was_erased(session: AsyncSession, signer: Signer, target: str) -> bool
 
 async def erased_among(session: AsyncSession, signer: Signer, targets: Collection[str]) -> set[str]:
     """Which of these (folded addresses, openids) belong to people who had everything erased; by any known key."""
-    by_mark = {mark: target for target in targets for mark in _marks(signer, target)}
-    if not by_mark:
+    anybody = select(Suppression.id).where(col(Suppression.reason) == REASON).limit(1)
+    if (await session.exec(anybody)).first() is None:
         return set()
-    marked = select(Suppression.target).where(
-        col(Suppression.reason) == REASON, col(Suppression.target).in_(by_mark)
-    )
-    return {by_mark[mark] for mark in await session.exec(marked)}
+    by_mark = {mark: target for target in targets for mark in _marks(signer, target)}
+    rows = await fetch_by(session, "SELECT target FROM suppression WHERE target IN ({values})", by_mark)
+    return {by_mark[row[0]] for row in rows}
 
 
 async def forget_erasure(session: AsyncSession, signer: Signer, target: str) -> None:

@@ -8,6 +8,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -16,9 +18,17 @@ from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice
 
 LONGEST_NAME = 100
+LONGEST_TAG = 40
+#: Of an attribute.
+LONGEST_VALUE = 200
 #: An address has at most 254 octets (RFC 5321 §4.5.3.1.3, less the angle brackets).
 LONGEST_ADDRESS = 254
 
+#: What stands before the @ (RFC 5321 §4.5.3.1.1).
+LONGEST_LOCAL = 64
+#: dot-atom of RFC 5322 §3.2.3, and a host name: nearly every address is so.
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_PLAIN_DOMAIN = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _OPENID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BETWEEN_SECTIONS = re.compile(r"[|｜;；、,，\n]")
 _WHOLE = {"*", "all", "whole", "全部", "整期", "全部栏目"}
@@ -51,6 +61,21 @@ _CADENCES = {
     "快讯": Cadence.BULLETINS,
     "只收快讯": Cadence.BULLETINS,
 }
+_LANGUAGES = {
+    "zh": "zh",
+    "zh-cn": "zh",
+    "zh_cn": "zh",
+    "中文": "zh",
+    "汉语": "zh",
+    "简体中文": "zh",
+    "chinese": "zh",
+    "en": "en",
+    "en-us": "en",
+    "en_us": "en",
+    "英文": "en",
+    "英语": "en",
+    "english": "en",
+}
 
 
 class FieldError(BdnewsError):
@@ -67,8 +92,7 @@ class FieldError(BdnewsError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """`email` as we send to it (domain in lower case), `key` with its case folded: who it is."""
 
     email: str
@@ -85,15 +109,44 @@ class Wish:
 
 def read_address(text: str) -> Address:
     """Raises: FieldError: it is no address that mail can be sent to."""
+    text = text.strip()
     if len(text) > LONGEST_ADDRESS:
         raise FieldError("email", "email.too_long", f"邮箱地址过长，最多 {LONGEST_ADDRESS} 个字符")
+    local, _, domain = text.partition("@")
+    if len(local) <= LONGEST_LOCAL and _PLAIN_LOCAL.fullmatch(local):
+        # What stands before the @ is right by its form alone; what follows is asked once for each domain.
+        known = _plain_domain(domain)
+        if known is not None:
+            email = f"{local}@{known}"
+            if len(email) <= LONGEST_ADDRESS:
+                return Address(email, email.casefold())
     try:
         # `test_environment` takes the reserved .test; nothing is looked up, nothing is sent here.
-        checked = validate_email(text.strip(), check_deliverability=False, test_environment=True)
+        checked = validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         problem = "缺少 @" if "@" not in text else "请检查是否有空格、漏字或多余的符号"
         raise FieldError("email", "email.invalid", f"不是正确的邮箱地址：{problem}") from None
     return Address(checked.normalized, checked.normalized.casefold())
+
+
+def address_key(text: str) -> str:
+    """The key of an address in whatever case, its domain in either form; of what is no address, itself folded."""
+    try:
+        return read_address(text).key
+    except FieldError:
+        return text.strip().casefold()
+
+
+@lru_cache(maxsize=16_384)
+def _plain_domain(domain: str) -> str | None:
+    """A domain of plain letters as email-validator writes it; None: it is another one, or takes no address."""
+    if not _PLAIN_DOMAIN.fullmatch(domain):
+        return None
+    try:
+        checked = validate_email(f"a@{domain}", check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return None
+    return checked.domain
 
 
 def read_openid(text: str) -> str:
@@ -109,7 +162,9 @@ def read_name(text: str) -> str:
     name = " ".join(text.split())
     if len(name) > LONGEST_NAME:
         raise FieldError("name", "name.too_long", f"姓名过长，最多 {LONGEST_NAME} 个字")
-    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
+    if not name.isprintable() and any(
+        unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name
+    ):
         raise FieldError("name", "name.control", "姓名里有看不见的控制字符，请删去后重试")
     return name
 
@@ -175,6 +230,37 @@ def read_cadence(text: str) -> Cadence:
             f"频率“{_short(text)}”不认识；可填 issue（每期）、weekly（每周）、monthly（每月）、bulletins（只收快讯）",
         )
     return found
+
+
+def read_language(text: str) -> str:
+    """Raises: FieldError: mails are not written in it."""
+    found = _LANGUAGES.get(_folded(text))
+    if found is None:
+        raise FieldError(
+            "language", "language.unknown", f"语言“{_short(text)}”不认识；可填 zh（中文）或 en（英文）"
+        )
+    return found
+
+
+def read_tags(text: str) -> tuple[str, ...]:
+    """Tags between | ; 、 or commas, each once. Raises: FieldError: one is too long."""
+    tags = dict.fromkeys(tag for part in _BETWEEN_SECTIONS.split(text) if (tag := " ".join(part.split())))
+    for tag in tags:
+        if len(tag) > LONGEST_TAG or not tag.isprintable():
+            raise FieldError(
+                "tags", "tags.invalid", f"标签“{_short(tag)}”不能用：最多 {LONGEST_TAG} 个字，不含控制字符"
+            )
+    return tuple(tags)
+
+
+def read_attribute(name: str, text: str) -> str:
+    """The value of an attribute. Raises: FieldError: it is too long."""
+    value = " ".join(text.split())
+    if len(value) > LONGEST_VALUE:
+        raise FieldError(
+            f"attr:{name}", "attribute.too_long", f"“{_short(name)}”过长，最多 {LONGEST_VALUE} 个字"
+        )
+    return value
 
 
 def natural_channel(*, has_email: bool, has_openid: bool) -> ChannelChoice:

@@ -30,8 +30,15 @@ class ChannelChoice(StrEnum):
     @property
     def channels(self) -> tuple[Channel, ...]:
         """Those that it needs an address or openid for."""
-        both = self in {ChannelChoice.BOTH, ChannelChoice.EITHER}
-        return tuple(Channel) if both else (Channel(self.value),)
+        return _NEEDED[self]
+
+
+_NEEDED = {
+    ChannelChoice.EMAIL: (Channel.EMAIL,),
+    ChannelChoice.WECHAT: (Channel.WECHAT,),
+    ChannelChoice.BOTH: tuple(Channel),
+    ChannelChoice.EITHER: tuple(Channel),
+}
 
 
 class Cadence(StrEnum):

@@ -17,6 +17,7 @@ from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof, agree, current
 from bdnews_dispatch.subscribers.fields import (
     FieldError,
+    address_key,
     check_reachable,
     natural_channel,
     read_address,
@@ -109,10 +110,8 @@ async def find(
 
 
 async def find_by_email(session: AsyncSession, email: str) -> Subscriber | None:
-    """The subscriber with this address, in whatever case."""
-    return (
-        await session.exec(select(Subscriber).where(Subscriber.email_key == email.strip().casefold()))
-    ).first()
+    """The subscriber with this address, in whatever case, its domain in either form (例子.中国, xn--…)."""
+    return (await session.exec(select(Subscriber).where(Subscriber.email_key == address_key(email)))).first()
 
 
 async def find_by_openid(session: AsyncSession, openid: str) -> Subscriber | None:

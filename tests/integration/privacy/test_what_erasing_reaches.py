@@ -4,7 +4,7 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from tests.integration.privacy.searching import JING, OPENID, TRACES, everything
 from tests.integration.web.readers_site import PEOPLE, Site
-from tests.making import DSJ
+from tests.making import DSJ, Imported, import_csv
 
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
@@ -14,7 +14,6 @@ from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.privacy.erasing import erase, was_erased
 from bdnews_dispatch.subscribers import agreements, people
-from bdnews_dispatch.subscribers.importing import ImportReport, import_csv
 from bdnews_dispatch.subscribers.models import Channel, Request, RequestKind, Subscriber, Suppression
 
 OLD = "jing.at.home@readers.example"
@@ -39,7 +38,7 @@ def asks_for(site: Site, email: str) -> Request:
     )
 
 
-async def imported(site: Site, csv: bytes = PEOPLE) -> ImportReport:
+async def imported(site: Site, csv: bytes = PEOPLE) -> Imported:
     return await import_csv(
         site.database,
         site.clock,
@@ -89,10 +88,10 @@ async def test_who_leaves_after_an_erasure_is_told_of(site: Site, jing: int) -> 
 async def test_no_file_brings_them_back(site: Site, jing: int) -> None:
     await gone(site)
     report = await imported(site)
-    assert [(problem.row, problem.code) for problem in report.errors] == [(3, "erased")]
-    assert (report.left_out, report.unchanged) == (1, 1)
+    assert report.codes == [(3, "erased")]
+    assert (report.refused, report.unchanged) == (1, 1)
     report = await imported(site, b"email,openid\nnew@readers.example," + OPENID.encode() + b"\n")
-    assert [problem.code for problem in report.errors] == ["erased"], "by openid as well"
+    assert [code for _, code in report.codes] == ["erased"], "by openid as well"
     async with site.database.read() as session:
         assert await people.find_by_email(session, JING) is None
         assert await people.find_by_email(session, "new@readers.example") is None
@@ -103,7 +102,7 @@ async def test_who_has_come_back_is_imported_like_anybody(site: Site, jing: int)
     request = await site.asks(JING)
     await site.post(site.links.confirm(request.key))
     report = await imported(site, f"email,name\n{JING},何静\n".encode())
-    assert (report.left_out, report.changed) == (0, 1)
+    assert (report.refused, report.changed) == (0, 1)
 
 
 async def test_an_address_that_was_theirs_goes_too_and_one_that_they_only_asked_for_stays(

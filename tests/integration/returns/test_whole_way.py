@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from sqlmodel import col, select
-from tests.making import DSJ, document, read_mail, test_settings
+from tests.making import DSJ, document, import_csv, read_mail, test_settings
 from tests.unit.returns.samples import dsn, plain
 
 from bdnews_dispatch.dispatch.models import Delivery
@@ -16,7 +16,6 @@ from bdnews_dispatch.issues.intake import take
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.service import Role, running
-from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Subscriber
 
 PEOPLE = "email,name\ngone@readers.example,甲\nleaves@readers.example,乙\nstays@readers.example,丙\n".encode()

@@ -1,12 +1,11 @@
 """Whom a dispatch may reach, slice by slice; and WeChat's windows."""
 
-from tests.making import DSJ, HandClock, readers
+from tests.making import DSJ, HandClock, import_csv, readers
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.subscribers import agreements, followers
 from bdnews_dispatch.subscribers.audience import people as persons
 from bdnews_dispatch.subscribers.audience import slice_of
-from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Channel, Suppression
 from bdnews_dispatch.subscribers.targeting import Target
 

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import col, update
-from tests.making import DSJ, HandClock, readers
+from tests.making import DSJ, HandClock, import_csv, readers
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.subscribers import lists, segments
 from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.audience import slice_of
-from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Subscriber, SubscriberAttribute, SubscriberTag
 from bdnews_dispatch.subscribers.segments import SegmentError, read_rule
 from bdnews_dispatch.subscribers.targeting import Target, read_target

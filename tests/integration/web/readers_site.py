@@ -12,7 +12,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 from sqlmodel import col, select
-from tests.making import DSJ, HandClock, document, test_settings
+from tests.making import DSJ, HandClock, document, import_csv, test_settings
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
@@ -28,7 +28,6 @@ from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.subscribers.importing import import_csv
 from bdnews_dispatch.subscribers.models import Request
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.web.app import make_web_app

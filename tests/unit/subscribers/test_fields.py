@@ -1,24 +1,27 @@
 """What a person's fields may hold, as people type them."""
 
 import pytest
-from hypothesis import given
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.making import DSJ
 
-from bdnews_dispatch.errors import ImportFileError
-from bdnews_dispatch.subscribers.exporting import harmless
 from bdnews_dispatch.subscribers.fields import (
     FieldError,
     SectionNames,
     Wish,
+    address_key,
     masked,
     read_address,
+    read_attribute,
     read_cadence,
     read_channel,
+    read_language,
     read_name,
+    read_tags,
 )
+from bdnews_dispatch.subscribers.formulas import harmless, plain
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice
-from bdnews_dispatch.subscribers.table import read_table
 
 NAMES = SectionNames(DSJ)
 
@@ -118,17 +121,59 @@ def test_no_cell_is_ever_a_formula(text: str) -> None:
     assert harmless(text)[:1] not in set("=+-@\t\r＝＋－＠")
 
 
-@given(st.binary(max_size=300))
-def test_reading_a_table_ends_whatever_the_bytes(data: bytes) -> None:
+@given(st.text(max_size=60).map(lambda text: text.strip()).filter(lambda text: not text.startswith("'")))
+def test_what_was_made_harmless_is_taken_back(text: str) -> None:
+    assert plain(harmless(text)) == text
+
+
+def _as_the_library_reads(text: str) -> str | None:
     try:
-        rows = [record.row for record in read_table(data).records]
-    except ImportFileError:
-        return
-    assert rows == sorted(rows)
+        checked = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return None
+    return checked.normalized if len(text.strip()) <= 254 and len(checked.normalized) <= 254 else None
 
 
-def test_a_quotation_mark_that_is_never_closed_spoils_its_own_row_only() -> None:
-    lines = ["email,name", 'a@x.cn,"open', *(f"b{n}@x.cn,n" for n in range(30))]
-    records = list(read_table("\n".join(lines).encode()).records)
-    assert [record.row for record in records] == list(range(2, 33))
-    assert [record.row for record in records if record.problem] == [2]
+_LOCAL = st.text("abcXYZ019.!#$%&'*+/=?^_`{|}~-\" @\\é张", max_size=70)
+_DOMAIN = st.text("abcXYZ019.-_ @[]é例。", max_size=80)
+
+
+@given(
+    st.one_of(
+        st.emails(),
+        st.builds("{}@{}".format, _LOCAL, _DOMAIN),
+        st.builds(
+            "{}@{}".format,
+            _LOCAL,
+            st.sampled_from(["qq.com", "GOV.cn", "x.test", "a.local", "xn--fsqu00a.xn--fiqs8s"]),
+        ),
+        st.text(max_size=80),
+    )
+)
+@settings(max_examples=2_000)
+def test_the_quick_way_takes_what_the_library_takes_and_writes_it_so(text: str) -> None:
+    try:
+        email = read_address(text).email
+    except FieldError:
+        email = None
+    assert email == _as_the_library_reads(text.strip())
+
+
+def test_a_domain_is_the_same_in_either_form() -> None:
+    assert read_address("A@xn--fsqu00a.xn--fiqs8s").key == read_address("a@例子.中国").key == "a@例子.中国"
+    assert address_key(" A@XN--FSQU00A.xn--fiqs8s ") == "a@例子.中国"
+    assert address_key(" No Address ") == "no address"
+    assert read_address("Zhang@Gov.CN").email == "Zhang@gov.cn"
+
+
+def test_languages_tags_and_attributes() -> None:
+    assert [read_language(text) for text in ("中文", "EN", "zh-CN")] == ["zh", "en", "zh"]
+    assert read_tags("专家；贵州 | 专家,大数据") == ("专家", "贵州", "大数据")
+    assert read_attribute("单位", " 贵州省  大数据局 ") == "贵州省 大数据局"
+    for wrong in (
+        lambda: read_language("fr"),
+        lambda: read_tags("长" * 41),
+        lambda: read_attribute("a", "长" * 201),
+    ):
+        with pytest.raises(FieldError):
+            wrong()

@@ -9,6 +9,7 @@ import bdnews_dispatch.letters.models
 import bdnews_dispatch.messaging.models
 import bdnews_dispatch.returns.models
 import bdnews_dispatch.scheduling.models
+import bdnews_dispatch.subscribers.imports.models
 import bdnews_dispatch.subscribers.models
 import bdnews_dispatch.tracking.models  # imported for their tables
 from bdnews_dispatch.db.types import metadata
