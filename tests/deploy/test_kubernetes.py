@@ -117,7 +117,7 @@ def test_a_deployment_is_asked_watched_spread_and_drained(deployment: Manifest) 
 def test_probes_ask_what_is_answered() -> None:
     """On the pages' port without /metrics; all three on the operations' own."""
     assert {"/live", "/ready"} <= {route.path for route in ROUTES}
-    assert {"/live", "/ready", "/metrics"} == {route.path for route in OPERATIONS_ROUTES}
+    assert {"/live", "/ready", "/metrics"} <= {route.path for route in OPERATIONS_ROUTES}
 
 
 def test_workers_are_as_many_as_the_queue_wants() -> None:

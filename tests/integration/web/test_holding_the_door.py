@@ -108,7 +108,15 @@ async def test_faults_are_pages_without_tracebacks_and_a_route_without_permissio
         assert answer.status == 403
         assert "secret" not in await answer.text()
         async with database.write() as session:
-            for table in ("hit", "attempt", "delivery", "dispatch_link", "issue_revision", "issue"):
+            for table in (
+                "hit",
+                "attempt",
+                "returned_mail",
+                "delivery",
+                "dispatch_link",
+                "issue_revision",
+                "issue",
+            ):
                 await session.execute(text_clause(f"DROP TABLE {table}"))
         broken = await client.get("/issues/dsj")
         text = await broken.text()
