@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, Table
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -127,8 +127,20 @@ async def insert_tuples(
         await connection.exec_driver_sql("SELECT 1")  # SQLAlchemy begins with the first statement
     try:
         await driver.copy_records_to_table(name, records=rows, columns=list(columns))
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise IntegrityError(f"COPY {name}", None, error) from error
     except asyncpg.PostgresError as error:
         raise DBAPIError(f"COPY {name}", None, error) from error
+
+
+def is_about_the_rows(error: DBAPIError) -> bool:
+    """Whether the database refused what was to be written, and would again; not that it was away, full or locked.
+
+    PostgreSQL's own classes 22 (data) and 23 (integrity); SQLAlchemy names only the second of them.
+    """
+    if isinstance(error, IntegrityError | DataError):
+        return True
+    return (getattr(error.orig, "sqlstate", None) or "")[:2] in {"22", "23"}
 
 
 async def fetch_by(

@@ -162,9 +162,7 @@ def read_name(text: str) -> str:
     name = " ".join(text.split())
     if len(name) > LONGEST_NAME:
         raise FieldError("name", "name.too_long", f"姓名过长，最多 {LONGEST_NAME} 个字")
-    if not name.isprintable() and any(
-        unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name
-    ):
+    if _has_control(name):
         raise FieldError("name", "name.control", "姓名里有看不见的控制字符，请删去后重试")
     return name
 
@@ -254,8 +252,12 @@ def read_tags(text: str) -> tuple[str, ...]:
 
 
 def read_attribute(name: str, text: str) -> str:
-    """The value of an attribute. Raises: FieldError: it is too long."""
+    """The value of an attribute. Raises: FieldError: it is too long or holds control characters."""
     value = " ".join(text.split())
+    if _has_control(value):
+        raise FieldError(
+            f"attr:{name}", "attribute.control", f"“{_short(name)}”里有看不见的控制字符，请删去后重试"
+        )
     if len(value) > LONGEST_VALUE:
         raise FieldError(
             f"attr:{name}", "attribute.too_long", f"“{_short(name)}”过长，最多 {LONGEST_VALUE} 个字"
@@ -290,6 +292,12 @@ def masked(email: str) -> str:
 def known_sections(publication: Publication, keys: Collection[str]) -> list[str]:
     """The keys that the publication has, in its order."""
     return [key for key in publication.section_keys if key in keys]
+
+
+def _has_control(text: str) -> bool:
+    return not text.isprintable() and any(
+        unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text
+    )
 
 
 def _folded(text: str) -> str:

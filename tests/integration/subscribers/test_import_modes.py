@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from tests.making import DSJ, SIGNER, HandClock, import_csv
 from tests.making import Imported as Report
 
-from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.errors import ImportFileError, StateError
 from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.messaging.models import Event
@@ -390,3 +390,39 @@ async def test_choices_that_can_not_be_taken(
 ) -> None:
     with pytest.raises(ImportFileError, match=words):
         await ready(database, clock, tmp_path, "邮箱,姓名\na@x.example,甲\n", **choices)
+
+
+async def test_a_row_that_the_database_does_not_take_is_refused_alone(
+    database: Database, clock: HandClock
+) -> None:
+    """Whatever we think of a row: the run goes on around it, on either database, and its words are kept."""
+    async with database.write() as session:
+        connection = await session.connection()
+        if database.backend is Backend.SQLITE:
+            await connection.exec_driver_sql(
+                "CREATE TRIGGER no BEFORE INSERT ON subscriber WHEN new.name = '拒' "
+                "BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        else:
+            await connection.exec_driver_sql("ALTER TABLE subscriber ADD CHECK (name <> '拒')")
+    rows = "".join(f"r{n}@x.example,{'拒' if n in {3, 30} else '读者'}\n" for n in range(40))
+    report = await run(database, clock, f"email,name\n{rows}")
+    assert report.codes == [(5, "row.database"), (32, "row.database")]
+    assert (report.added, report.refused) == (38, 2)
+    assert [line[0] for line in await result_of(database, report.id)][1:] == ["r3@x.example", "r30@x.example"]
+
+
+async def test_invisible_characters_stay_out_of_the_database(database: Database, clock: HandClock) -> None:
+    """PostgreSQL keeps no U+0000; of what SQLite keeps, nobody could find it again."""
+    text = "email,name,attr:单位\na@x.example,甲,一\0局\nb@x.example,乙,二局\n"
+    report = await import_csv(database, clock, DSJ, text.encode("utf-16"))
+    assert report.codes == [(2, "attribute.control")]
+    assert report.added == 1
+
+
+async def test_a_suppression_by_a_file_says_by_which_row(database: Database, clock: HandClock) -> None:
+    report = await run(database, clock, "email\nA@x.example\n", mode=ImportMode.SUPPRESS)
+    async with database.read() as session:
+        [row] = (await session.exec(select(Suppression))).all()
+    assert (row.target, row.reason, row.source) == ("a@x.example", "import", "import")
+    assert row.evidence == f"import {report.id}, row 2"

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import delete, exists, select, update
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.statements import is_about_the_rows
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.messaging.outbox import record
@@ -84,9 +85,13 @@ class Importer:
         most = self._most.get(run_id, len(place.entries))
         try:
             await self._slice(run_id, place, place.entries[:most])
-        except (IntegrityError, DataError):
+        except DBAPIError as error:
+            if not is_about_the_rows(error):
+                raise
             # A row that the database does not take, whatever we think of it: the smaller the slice, the nearer we are.
-            logger.warning("import.slice_refused", extra={"import": run_id, "rows": most}, exc_info=most == 1)
+            # Not in the database's words: PostgreSQL's have the whole row in them.
+            why = type(error.orig).__name__
+            logger.warning("import.slice_refused", extra={"import": run_id, "rows": most, "why": why})
             if most == 1:
                 await self._refuse(run_id, place)
             self._most[run_id] = max(1, most // 10)

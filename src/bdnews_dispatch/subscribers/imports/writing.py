@@ -109,7 +109,7 @@ async def write_changes(session: AsyncSession, terms: Terms, changes: Changes) -
         await insert_tuples(session, ListMembership, _MEMBERSHIP, rows)
     await _describe(session, changes)
     await _leave(session, terms, changes.left)
-    await suppress_all(session, terms.now, changes.suppressed)
+    await _suppress(session, terms, changes.suppressed)
     if terms.mode is ImportMode.REPLACE_LIST:
         ids = {*changes.named, *(person.id for person in changes.new_people)}
         if ids:
@@ -117,8 +117,8 @@ async def write_changes(session: AsyncSession, terms: Terms, changes: Changes) -
             await connection.execute(insert_new(session, ImportMember), rows_of)
 
 
-async def suppress_all(session: AsyncSession, now: datetime, targets: Sequence[tuple[str, str, int]]) -> None:
-    """Put addresses (folded) and openids where nobody writes to them any more. Args: targets: channel, target, row."""
+async def _suppress(session: AsyncSession, terms: Terms, targets: Sequence[tuple[str, str, int]]) -> None:
+    """As `suppressions.suppress`, for many: the first word about an address stands."""
     if targets:
         rows = [
             {
@@ -126,9 +126,10 @@ async def suppress_all(session: AsyncSession, now: datetime, targets: Sequence[t
                 "target": target,
                 "reason": ORIGIN,
                 "source": ORIGIN,
-                "created_at": now,
+                "evidence": terms.evidence(row),
+                "created_at": terms.now,
             }
-            for channel, target, _row in targets
+            for channel, target, row in targets
         ]
         await session.execute(insert_new(session, Suppression), rows)
 
