@@ -94,6 +94,20 @@ def test_from_a_file_to_a_segment(machine: "Machine", tmp_path: Path) -> None:
     assert (same["unchanged"], same["refused"]) == (4, 0)
 
 
+def test_one_person_by_hand(machine: "Machine") -> None:
+    given = ("subscribers", "add", "--email", "a@example.cn")
+    assert machine.json(*given, "--sections", "国策要论", "--cadence", "weekly")["status"] == "added"
+    assert machine.json(*given, "--name", "甲")["status"] == "changed"
+    [shown] = machine.json("subscribers", "list")
+    assert (shown["sections"], shown["cadence"], shown["name"]) == (["policy"], "weekly", "甲")
+    assert machine.json("subscribers", "unsubscribe", "A@example.cn", "--reason", "来电")["unsubscribed"]
+    assert not machine.json("subscribers", "unsubscribe", "1")["unsubscribed"]
+    assert "已退订" in machine.run(*given, code=1).stderr
+    assert "结束：admin:来电" in machine.run("subscribers", "history", "1").stdout
+    assert machine.json(*given, "--resubscribe", "--sections", "*")["status"] == "added"
+    assert machine.json("subscribers", "list")[0]["sections"] == ["*"]
+
+
 def test_a_workbook_in_the_background(machine: "Machine", tmp_path: Path) -> None:
     file = tmp_path / "名单.xlsx"
     with xlsxwriter.Workbook(file) as book:

@@ -13,7 +13,10 @@ from bdnews_dispatch.errors import BdnewsError, IssueError
 #: called: with all of them, even `bdnews --help` would take seconds. A test holds the sentences to the commands' own.
 COMMANDS = {
     "issues": ("issues", "各期内容：解析、收入、发布、撤回。"),
-    "subscribers": ("subscribers", "订阅者：导入、添加、列出、导出、标签、记录；某人的全部数据与删除。"),
+    "subscribers": (
+        "subscribers",
+        "订阅者：导入、添加、退订、列出、导出、标签、记录；某人的全部数据与删除。",
+    ),
     "lists": ("lists", "名单：列出、新建、说明、加入、移出、成员。"),
     "segments": ("segments", "细分：按条件挑选订阅者，发送时按当时的情况计算。"),
     "bulletins": ("bulletins", "快讯：编辑在刊期之外发出的通知。"),

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 import click
 from sqlmodel import col, select
 
-from bdnews_dispatch.cli.bulletins import section_keys
 from bdnews_dispatch.cli.importing import import_, imports
 from bdnews_dispatch.cli.own_data import copy, erase
 from bdnews_dispatch.cli.people import history_text, ids_of, named
@@ -23,16 +22,18 @@ from bdnews_dispatch.cli.session import (
 )
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.parts import Parts
-from bdnews_dispatch.subscribers.agreements import Agreement, Proof
+from bdnews_dispatch.subscribers.adding import Said, add_by_hand
+from bdnews_dispatch.subscribers.agreements import Proof
+from bdnews_dispatch.subscribers.agreements import unsubscribe as end_agreement
+from bdnews_dispatch.subscribers.fields import SectionNames
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscriber, Subscription
-from bdnews_dispatch.subscribers.people import add as add_subscriber
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
 from bdnews_dispatch.subscribers.targeting import read_target
 
 
 @click.group()
 def subscribers() -> None:
-    """订阅者：导入、添加、列出、导出、标签、记录；某人的全部数据与删除。"""
+    """订阅者：导入、添加、退订、列出、导出、标签、记录；某人的全部数据与删除。"""
 
 
 subscribers.add_command(import_)
@@ -45,53 +46,86 @@ subscribers.add_command(erase)
 @click.option("--email", help="邮箱地址。")
 @click.option("--name", default="", help="姓名。")
 @click.option("--openid", help="微信 openid。")
-@click.option("--sections", default="", help="栏目（键或名称，以逗号分隔）；不写则为整期。")
+@click.option("--sections", help="栏目（键或名称，以逗号分隔），* 为整期；不写则新人为整期，已有的人不变。")
 @click.option(
-    "--channel", type=click.Choice([c.value for c in ChannelChoice]), help="渠道；默认按所给的地址。"
+    "--channel", type=click.Choice([c.value for c in ChannelChoice]), help="渠道；新人默认按所给的地址。"
 )
-@click.option("--cadence", type=click.Choice([c.value for c in Cadence]), default="issue", help="频率。")
+@click.option(
+    "--cadence", type=click.Choice([c.value for c in Cadence]), help="频率；新人默认每期（issue）。"
+)
+@click.option("--resubscribe", is_flag=True, help="本人要求重新订阅：已退订或已删除数据的人也可添加。")
 @publication_option
 @json_option
 def add(
     email: str | None,
     name: str,
     openid: str | None,
-    sections: str,
+    sections: str | None,
     channel: str | None,
-    cadence: str,
+    cadence: str | None,
     publication: str | None,
     *,
+    resubscribe: bool,
     as_json: bool,
 ) -> None:
-    """添加一位订阅者，或更改其订阅。"""
+    """添加一位订阅者，或更改其订阅；没有写的不变。已退订的人保持退订。"""
 
     async def work(parts: Parts) -> dict[str, Any]:
         chosen = parts.publications.named(publication)
-        keys = section_keys(chosen, sections)
+        wish = SectionNames(chosen).read(sections) if sections is not None else None
+        said = Said(
+            email,
+            name,
+            openid,
+            wish.sections if wish is not None else None,
+            ChannelChoice(channel) if channel else None,
+            Cadence(cadence) if cadence else None,
+        )
+        proof = Proof("admin", "bdnews subscribers add" + (" --resubscribe" if resubscribe else ""))
+        signer = parts.links.signer
         async with parts.database.write() as session:
-            added = await add_subscriber(
-                session,
-                parts.clock,
-                chosen,
-                email=email,
-                name=name,
-                openid=openid,
-                agreement=Agreement(
-                    whole_issue=not keys,
-                    sections=keys,
-                    channel=ChannelChoice(channel) if channel else ChannelChoice.EMAIL,
-                    cadence=Cadence(cadence),
-                ),
-                natural=channel is None,
-                proof=Proof("admin", "bdnews subscribers add"),
+            done = await add_by_hand(
+                session, parts.clock, signer, chosen, said, proof, resubscribe=resubscribe
             )
-            return {"id": added.subscriber_id, "status": added.status}
+        return {"id": done.subscriber_id, "status": done.status, "suppressed": list(done.suppressed)}
 
     result = with_parts(work)
-    words = {"added": "已添加", "changed": "已更改", "unchanged": "已有，未变"}.get(
-        result["status"], result["status"]
+    words = {"added": "已添加", "changed": "已更改", "unchanged": "已有，未变"}[result["status"]]
+    lines = [f"{words}：订阅者 {result['id']}。"]
+    if result["suppressed"]:
+        ways = "、".join(result["suppressed"])
+        lines.append(f"请留意：此人在停发名单上（{ways}），解除之前收不到；见 bdnews suppressions list。")
+    emit(result, as_json=as_json, text=lambda: "\n".join(lines))
+
+
+@subscribers.command()
+@click.argument("person", metavar="邮箱|openid|编号")
+@click.option("--reason", default="", help="为何退订，例如“来电要求”；会保存。")
+@publication_option
+@json_option
+def unsubscribe(person: str, reason: str, publication: str | None, *, as_json: bool) -> None:
+    """替一位订阅者退订；此后导入也不会让他回来。"""
+
+    async def work(parts: Parts) -> dict[str, Any]:
+        key = parts.publications.named(publication).key
+        async with parts.database.write() as session:
+            found = await named(session, person)
+            assert found.id is not None  # noqa: S101  # from the database
+            was = await end_agreement(
+                session, parts.clock, found.id, key, reason=" ".join(reason.split()), origin="admin"
+            )
+            return {"id": found.id, "unsubscribed": was}
+
+    result = with_parts(work)
+    emit(
+        result,
+        as_json=as_json,
+        text=lambda: (
+            f"已退订：订阅者 {result['id']}。"
+            if result["unsubscribed"]
+            else f"订阅者 {result['id']} 本来就没有订阅，未变。"
+        ),
     )
-    emit(result, as_json=as_json, text=lambda: f"{words}：订阅者 {result['id']}。")
 
 
 @subscribers.command(name="list")
