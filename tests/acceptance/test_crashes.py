@@ -132,7 +132,7 @@ def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> No
 
 def test_with_resend_a_repeat_has_the_same_message_id(machine: "Machine", world: World) -> None:
     machine.environment["BDNEWS_DELIVERY__UNCERTAIN"] = "resend"
-    number, kills = 4_000, 6
+    number, kills = 3_000, 4
     dispatch = started(machine, number)
     killed_again_and_again(machine, world, kills)
     assert settled(machine, dispatch, number)["counts"]["uncertain"] == 0
@@ -147,7 +147,7 @@ def test_with_resend_a_repeat_has_the_same_message_id(machine: "Machine", world:
 
 @pytest.mark.fault(3)
 def test_sigterm_in_mid_run_leaves_nothing_in_doubt(machine: "Machine", world: World) -> None:
-    number = 6_000
+    number = 4_000
     dispatch = started(machine, number)
     for _ in range(3):
         worker = machine.start("worker")
@@ -191,7 +191,7 @@ def test_a_worker_that_slept_beyond_its_lease_sends_nothing_that_another_has(
     machine: "Machine", world: World
 ) -> None:
     """SIGSTOP, as a suspended machine does: when it wakes, its gates stay shut."""
-    number = 6_000
+    number = 4_000
     dispatch = started(machine, number)
     sleeper = machine.start("worker")
     while world.number() < 100:

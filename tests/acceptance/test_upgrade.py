@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["world"]  # the fixture
 
-NUMBER = 2_000
+NUMBER = 1_200
 
 
 @pytest.mark.parametrize("backend", list(Backend))

@@ -7,6 +7,7 @@ engine.py; the ledger's store, the work queue, the listener for notifications.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
@@ -90,7 +91,9 @@ class OneConnection:
         self._one_at_a_time = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        await self.run(_nothing)
+        """Connect. A server that went away since the process looked at it is back soon: `run` connects again."""
+        with suppress(StorageError):
+            await self.run(_nothing)
         return self
 
     async def __aexit__(self, *_: object) -> None:

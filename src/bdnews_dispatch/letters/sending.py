@@ -88,7 +88,7 @@ class Letterbox:
         letters = await self._claim()
         async with asyncio.TaskGroup() as group:
             for letter, request in letters:
-                group.create_task(self._send(letter, request))
+                group.create_task(self._send_unless_away(letter, request))
         return len(letters)
 
     async def _claim(self) -> Sequence[tuple[Letter, Request]]:
@@ -115,6 +115,13 @@ class Letterbox:
                 .order_by(col(Letter.id))
             )
             return rows.all()
+
+    async def _send_unless_away(self, letter: Letter, request: Request) -> None:
+        """A database that goes away meanwhile is waited for: the letter's lease ends, and it is sent then."""
+        try:
+            await self._send(letter, request)
+        except (SQLAlchemyError, StorageError) as error:
+            logger.warning("letter.not_recorded", extra={"letter": letter.id, "error": type(error).__name__})
 
     async def _send(self, letter: Letter, request: Request) -> None:
         if request.done_at is not None or request.expires_at <= self._clock():

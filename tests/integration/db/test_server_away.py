@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests import postgres
 
 from bdnews_dispatch.db import postgres as ours
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.errors import StorageError
 
 
 @pytest.fixture
@@ -62,3 +63,17 @@ async def test_it_does_not_even_greet(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(SQLAlchemyError):
             await ask(database)
         await database.close()
+
+
+async def test_a_connection_that_is_opened_while_the_server_is_away_is_made_when_it_is_back(url: str) -> None:
+    """A worker that has just started must not end because the server is started anew at that moment."""
+    away = make_url("postgresql://bdnews:secret@127.0.0.1:1/bdnews")
+
+    async def one(connection: ours.asyncpg.Connection) -> int:
+        return int(await connection.fetchval("SELECT 1"))
+
+    async with ours.OneConnection(away) as connection:
+        with pytest.raises(StorageError):
+            await connection.run(one)
+        connection._url = make_url(url)
+        assert await connection.run(one) == 1

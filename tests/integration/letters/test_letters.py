@@ -11,6 +11,7 @@ import dkim  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy.exc import OperationalError
 from sqlmodel import col, select
 from tests.making import DSJ, HandClock, Station, open_station, part, read_mail, readers
 
@@ -192,6 +193,24 @@ async def test_what_a_dead_worker_had_is_sent_when_its_lease_ends(station: Stati
         clock.move(minutes=16)
         assert await letterbox.send_due() == 1
     assert len(station.sandbox.mails()) == 1
+
+
+async def test_a_database_that_goes_away_while_a_letter_is_sent_ends_nothing(
+    station: Station, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ask(station)
+
+    async def away(*_: object) -> None:
+        raise OperationalError("UPDATE", None, OSError("away"))
+
+    async with open_letterbox(station.parts) as letterbox:
+        with monkeypatch.context() as patched:
+            patched.setattr(letterbox, "_record", away)
+            assert await letterbox.send_due() == 1
+        clock.move(minutes=16)
+        assert await letterbox.send_due() == 1
+    assert len(station.sandbox.mails()) == 2, "once more: nobody knew"
+    assert [letter.state for letter in await letters(station)] == [LetterState.SENT]
 
 
 async def test_two_workers_send_a_letter_once(station: Station) -> None:
