@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from asyncpg import Connection
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests import postgres
@@ -69,7 +70,7 @@ async def test_a_connection_that_is_opened_while_the_server_is_away_is_made_when
     """A worker that has just started must not end because the server is started anew at that moment."""
     away = make_url("postgresql://bdnews:secret@127.0.0.1:1/bdnews")
 
-    async def one(connection: ours.asyncpg.Connection) -> int:
+    async def one(connection: Connection) -> int:
         return int(await connection.fetchval("SELECT 1"))
 
     async with ours.OneConnection(away) as connection:
