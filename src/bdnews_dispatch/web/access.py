@@ -12,6 +12,7 @@ from enum import StrEnum
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.errors import TokenError
 from bdnews_dispatch.links import Purpose
 from bdnews_dispatch.web.keys import BACKLOG, CLOCK, DELIVERY_KEY, DEMO, LINKS
@@ -34,6 +35,10 @@ class Permission(StrEnum):
     DEMO = "demo"
     #: The operations listener, which the world does not reach: `[operations] host` and `port`.
     OPERATIONS = "operations"
+    #: A session of the console, whose user holds `Route.right`.
+    SESSION = "session"
+    #: A token of the JSON API, whose scope holds `Route.right`.
+    TOKEN = "token"  # noqa: S105 — a word, not a secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Route:
 
     Attributes:
         purpose: of the token, where the permission is `signed`; the path names it `{token}`.
+        right: what a user or an API token must hold, where the permission is `session` or `token`.
         bad_token_passes: the handler is called all the same, with no delivery (the pixel answers always).
     """
 
@@ -50,6 +56,7 @@ class Route:
     handler: Handler
     permission: Permission
     purpose: Purpose | None = None
+    right: Right | None = None
     bad_token_passes: bool = False
 
 
@@ -76,6 +83,8 @@ def access_of(routes: Sequence[Route]) -> Middleware:
             case Permission.OPERATIONS:
                 if BACKLOG not in request.app:  # only the operations listener has one
                     raise web.HTTPNotFound
+            case Permission.SESSION | Permission.TOKEN:
+                raise web.HTTPForbidden  # nobody signs in yet
             case Permission.PUBLIC | Permission.PLATFORM:
                 pass
         return await handler(request)

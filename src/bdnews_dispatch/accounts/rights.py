@@ -1,0 +1,68 @@
+"""What can be allowed, and to which role. Pure: read by the console, by the JSON API and by tests.
+
+A right is also the scope of an API token: a token of a user never allows more than the user's own role.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    """One thing that somebody may be allowed to do."""
+
+    ISSUES_READ = "issues.read"
+    ISSUES_WRITE = "issues.write"
+    BULLETINS_READ = "bulletins.read"
+    BULLETINS_WRITE = "bulletins.write"
+    #: The second person of an urgent bulletin, or of one to a whole list.
+    BULLETINS_APPROVE = "bulletins.approve"
+    DISPATCHES_READ = "dispatches.read"
+    #: Start, pause, go on, cancel, decide what is uncertain.
+    DISPATCHES_WRITE = "dispatches.write"
+    REPORTS_READ = "reports.read"
+    #: Names and addresses: personal data.
+    SUBSCRIBERS_READ = "subscribers.read"
+    #: People, lists, tags, segments.
+    SUBSCRIBERS_WRITE = "subscribers.write"
+    IMPORTS_WRITE = "imports.write"
+    SUPPRESSIONS_READ = "suppressions.read"
+    SUPPRESSIONS_WRITE = "suppressions.write"
+    EVENTS_READ = "events.read"
+    SETTINGS_READ = "settings.read"
+    SETTINGS_WRITE = "settings.write"
+    USERS_WRITE = "users.write"
+    AUDIT_READ = "audit.read"
+
+
+class Role(StrEnum):
+    """What a user is; of one publication or of all."""
+
+    ADMIN = "admin"
+    EDITOR = "editor"
+    REVIEWER = "reviewer"
+    ANALYST = "analyst"
+
+
+_SEES = frozenset(
+    {Right.ISSUES_READ, Right.BULLETINS_READ, Right.DISPATCHES_READ, Right.REPORTS_READ, Right.SETTINGS_READ}
+)
+
+RIGHTS: Mapping[Role, frozenset[Right]] = {
+    Role.ADMIN: frozenset(Right),
+    Role.EDITOR: _SEES
+    | {
+        Right.ISSUES_WRITE,
+        Right.BULLETINS_WRITE,
+        Right.DISPATCHES_WRITE,
+        Right.SUBSCRIBERS_READ,
+        Right.SUPPRESSIONS_READ,
+        Right.EVENTS_READ,
+    },
+    Role.REVIEWER: _SEES | {Right.BULLETINS_APPROVE},
+    Role.ANALYST: _SEES,
+}
+
+
+def allows(role: Role, right: Right) -> bool:
+    """Whether a role holds a right."""
+    return right in RIGHTS[role]
