@@ -179,9 +179,13 @@ async def import_csv(
         )
 
 
+#: The rows of a station that has SQLite.
+DATABASE_FILE = "bdnews.db"
+
+
 def database_url(folder: Path) -> str:
     """Where a station of this folder has its rows; the fixture `backend` puts another one in its place."""
-    return f"sqlite:///{folder / 'bdnews.db'}"
+    return f"sqlite:///{folder / DATABASE_FILE}"
 
 
 def test_settings(folder: Path, **overrides: dict[str, Any]) -> Settings:
