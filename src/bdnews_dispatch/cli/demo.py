@@ -26,7 +26,7 @@ from bdnews_dispatch.service import Role, listen, running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.imports.starting import Choices, begin, choose
-from bdnews_dispatch.tracking.machines import SOONEST_PERSON_SECONDS
+from bdnews_dispatch.tracking.machines import the_machines
 from bdnews_dispatch.tracking.reading import counts_of_dispatch
 
 #: The whole job takes some two seconds; a machine that needs longer than this has another trouble.
@@ -161,7 +161,7 @@ async def _read_as_people_do(parts: Parts, sandbox: Sandbox, dispatch_id: int) -
     if not (pixel and click_link and one_click):
         raise BdnewsError(f"邮件 {kept.file} 中缺少链接", hint="请查看模板 templates/email/digest。")
     browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
-    await asyncio.sleep(SOONEST_PERSON_SECONDS)  # what comes sooner is a scanner's
+    await asyncio.sleep(the_machines().soonest)  # what comes sooner is a scanner's
     answers = {}
     async with aiohttp.ClientSession(headers=browser) as reader:
         async with reader.get(pixel.group()) as answer:

@@ -60,6 +60,13 @@ class Dispatch(SQLModel, table=True):
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class DispatchChange(SQLModel, table=True):
+    """Something became known of a dispatch since it was counted; see changes.py."""
+
+    __tablename__ = "dispatch_change"
+    dispatch_id: int = Field(primary_key=True, foreign_key="dispatch.id")
+
+
 class DispatchLink(SQLModel, table=True):
     """A link that stands in the digests of a dispatch: a click names its number, never an address."""
 

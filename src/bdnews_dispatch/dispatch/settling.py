@@ -14,6 +14,7 @@ from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.control import find_dispatch, in_order
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
@@ -151,9 +152,11 @@ async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool
         update(Delivery)
         .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == DeliveryState.UNCERTAIN)))
         .values(**changes)
-        .returning(col(Delivery.id))
+        .returning(col(Delivery.dispatch_id))
     )
-    return len(rows.all())
+    dispatches = rows.scalars().all()
+    await mark_changed(session, set(dispatches))
+    return len(dispatches)
 
 
 async def _check_may_send(session: AsyncSession, which: ColumnElement[bool]) -> None:

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.channels.email.replies import ReplyRules, redact
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.statements import insert_new
+from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.errors import StateError
@@ -215,6 +216,7 @@ class Returns:
         await agreements.unsubscribe(
             session, self._clock, delivery.subscriber_id, publication, reason="", origin=origin
         )
+        await mark_changed(session, {delivery.dispatch_id})
 
     async def _move(
         self, session: AsyncSession, delivery: Delivery, then: DeliveryState, reason: str, event: str
@@ -224,6 +226,7 @@ class Returns:
             return
         delivery.state, delivery.reason, delivery.updated_at = then, reason[:100], self._clock()
         session.add(delivery)
+        await mark_changed(session, {delivery.dispatch_id})
         await session.flush()
         if event:
             key = f"{event}:{delivery.id}"

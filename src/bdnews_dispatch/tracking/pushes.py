@@ -11,6 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.issues.publications import Publications
@@ -159,5 +160,6 @@ class WeChatPushes:
             delivery.reason = "" if then is DeliveryState.DELIVERED else told[:100]
             delivery.updated_at = self._clock()
             session.add(delivery)
+            await mark_changed(session, {delivery.dispatch_id})
         if "user block" in told:
             await suppress(session, self._clock, Channel.WECHAT, openid, reason=told, source="wechat")

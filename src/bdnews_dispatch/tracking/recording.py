@@ -8,6 +8,7 @@ Caller: web, through a group commit. What comes in is hostile: it is classified,
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import event, func, insert, literal_column, update
@@ -15,12 +16,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState, check_delivery
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.subscribers.models import Subscriber
 from bdnews_dispatch.telemetry import metrics
-from bdnews_dispatch.tracking.machines import machine_of
+from bdnews_dispatch.tracking.machines import Trace, family_of, the_machines
 from bdnews_dispatch.tracking.models import Hit, HitKind
 
 #: Hits kept of one delivery; a loop at somebody's end must not fill the disk.
@@ -40,15 +42,22 @@ class Touch:
     Attributes:
         key: of the delivery, as the token names it.
         link: of a click, its number.
-        user_agent: as the request has it.
-        machine: a rule that the caller knows it by (`head`, `prefetch`); empty: the rules are asked.
+        user_agent, method, announced, network: of the request; see `machines.Trace`.
     """
 
     key: str
     kind: HitKind
     link: int | None = None
     user_agent: str = ""
-    machine: str = ""
+    method: str = "GET"
+    announced: bool = False
+    network: str = ""
+
+    def trace(self, sent_at: datetime | None, now: datetime) -> Trace:
+        """What it tells of who made it."""
+        seconds = (now - sent_at).total_seconds() if sent_at is not None else None
+        agent = clean_agent(self.user_agent)
+        return Trace(self.kind, agent, self.method[:8], self.announced, self.network, seconds)
 
 
 @dataclass(slots=True)
@@ -57,6 +66,7 @@ class _Touched:
 
     id: int
     dispatch_id: int
+    subscriber_id: int
     state: DeliveryState
     sent_at: datetime | None
     no_tracking: bool
@@ -70,83 +80,80 @@ async def find_delivery(session: AsyncSession, delivery_key: str) -> Delivery | 
     return (await session.exec(select(Delivery).where(Delivery.key == delivery_key))).first()
 
 
-async def record_hit(
-    session: AsyncSession,
-    clock: Clock,
-    delivery_key: str,
-    kind: HitKind,
-    *,
-    link: int | None = None,
-    user_agent: str = "",
-    machine: str = "",
-) -> Delivery | None:
-    """Keep one hit; the arguments are a `Touch`'s.
+class Stored(StrEnum):
+    """What became of a touch."""
 
-    Returns:
-        The delivery; None: there is none with this key, and nothing was written.
-    """
-    known = await record_hits(session, clock, [Touch(delivery_key, kind, link, user_agent, machine)])
-    if not known[0]:
-        return None
-    delivery = await find_delivery(session, delivery_key)
-    if delivery is not None:
-        await session.refresh(delivery)
-    return delivery
+    #: There is no such delivery.
+    UNKNOWN = "unknown"
+    KEPT = "kept"
+    #: As kept, and an event tells of it.
+    TOLD = "told"
 
 
-async def record_hits(session: AsyncSession, clock: Clock, touches: Sequence[Touch]) -> list[bool]:
+async def record_hits(session: AsyncSession, clock: Clock, touches: Sequence[Touch]) -> list[Stored]:
     """Keep hits, many in a few statements.
 
     Returns:
-        For each touch, in their order: whether there is such a delivery.
+        What became of each, in their order.
     """
     found = await _touched(session, {touch.key for touch in touches})
     now = clock()
     rows: list[dict[str, Any]] = []
     events: list[tuple[str, _Touched]] = []
+    stored: list[Stored] = []
     for touch in touches:
         delivery = found.get(touch.key)
+        stored.append(Stored.UNKNOWN if delivery is None else Stored.KEPT)
         if delivery is None:
             continue
-        machine = _machine(touch, delivery, now)
+        trace = touch.trace(delivery.sent_at, now)
+        # Mail programs post one-click for their users: that is a person's wish.
+        machine = "" if touch.kind is HitKind.UNSUBSCRIBE else the_machines().reason(trace)
         if not machine:
             delivery.evidence = touch.kind
         unwanted = delivery.no_tracking and touch.kind is not HitKind.UNSUBSCRIBE
         if unwanted or delivery.hits >= MOST_HITS:
             continue
         delivery.hits += 1
-        rows.append(_row(touch, delivery, machine, now))
+        rows.append(_row(touch, trace, delivery, machine, now))
         name = _EVENTS.get(touch.kind)
         if name and not machine and name not in delivery.told:
             delivery.told.add(name)
             events.append((name, delivery))
+            stored[-1] = Stored.TOLD
     if rows:
         await (await session.connection()).execute(insert(Hit), rows)
         kinds = [(row["kind"], row["machine"]) for row in rows]
         event.listen(session.sync_session, "after_commit", lambda _: metrics.hits_stored(kinds), once=True)
+    if events:
+        await session.execute(
+            update(Subscriber)
+            .where(col(Subscriber.id).in_(sorted({delivery.subscriber_id for _, delivery in events})))
+            .values(last_opened_at=now)
+            .execution_options(synchronize_session=False)
+        )
     for name, delivery in events:
         key = f"{name}:{delivery.id}"
         await record(session, clock, name, key, delivery_id=delivery.id, dispatch_id=delivery.dispatch_id)
     for delivery in found.values():
         if delivery.evidence is not None and delivery.state is DeliveryState.UNCERTAIN:
             await _settle(session, delivery, delivery.evidence, now)
-    return [touch.key in found for touch in touches]
+    await mark_changed(session, {delivery.dispatch_id for delivery in found.values()})
+    return stored
 
 
-def _machine(touch: Touch, delivery: _Touched, now: datetime) -> str:
-    if touch.kind is HitKind.UNSUBSCRIBE:
-        return ""  # mail programs post one-click for their users: that is a person's wish
-    since = (now - delivery.sent_at).total_seconds() if delivery.sent_at is not None else None
-    return touch.machine or machine_of(touch.user_agent, seconds_after_send=since)
-
-
-def _row(touch: Touch, delivery: _Touched, machine: str, now: datetime) -> dict[str, Any]:
+def _row(touch: Touch, trace: Trace, delivery: _Touched, machine: str, now: datetime) -> dict[str, Any]:
     return {
         "delivery_id": delivery.id,
         "kind": touch.kind,
         "link": touch.link,
-        "machine": machine[:40],
-        "user_agent": _clean(touch.user_agent),
+        "machine": machine,
+        "user_agent": trace.agent,
+        "family": family_of(trace.agent),
+        "method": trace.method,
+        "announced": trace.announced,
+        "network": trace.network,
+        "seconds": trace.seconds,
         "at": now,
     }
 
@@ -157,6 +164,7 @@ async def _touched(session: AsyncSession, keys: set[str]) -> Mapping[str, _Touch
             col(Delivery.key),
             col(Delivery.id),
             col(Delivery.dispatch_id),
+            col(Delivery.subscriber_id),
             col(Delivery.state),
             col(Delivery.sent_at),
             col(Subscriber.no_tracking),
@@ -165,7 +173,9 @@ async def _touched(session: AsyncSession, keys: set[str]) -> Mapping[str, _Touch
         .where(col(Delivery.key).in_(keys))
     )
     found = {
-        row.key: _Touched(row.id, row.dispatch_id, row.state, row.sent_at, row.no_tracking, 0, set())
+        row.key: _Touched(
+            row.id, row.dispatch_id, row.subscriber_id, row.state, row.sent_at, row.no_tracking, 0, set()
+        )
         for row in (await session.execute(deliveries)).all()
     }
     by_id = {delivery.id: delivery for delivery in found.values()}
@@ -200,6 +210,7 @@ async def _settle(session: AsyncSession, delivery: _Touched, kind: HitKind, now:
     )
 
 
-def _clean(user_agent: str) -> str:
+def clean_agent(user_agent: str) -> str:
+    """As it is kept: printable, of bounded length."""
     printable = "".join(character if character.isprintable() else "·" for character in user_agent)
     return printable.encode("utf-8", "replace").decode()[:_LONGEST_AGENT]

@@ -22,6 +22,7 @@ from bdnews_dispatch.web.keys import DATABASE, DELIVERY_KEY, HITS, LINKS, PAGES,
 from bdnews_dispatch.web.language import language_of
 from bdnews_dispatch.web.pages import PRIVATE
 from bdnews_dispatch.web.reader import Reader, reader_of
+from bdnews_dispatch.web.touches import touch_of
 
 #: One transparent dot, 43 bytes.
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -32,7 +33,7 @@ _MOST_DIGITS = 6
 async def pixel(request: web.Request) -> web.Response:
     """The same picture whatever the token says."""
     if key := request[DELIVERY_KEY]:
-        await request.app[HITS].note(request, key, HitKind.OPEN)
+        await request.app[HITS].note(touch_of(request, key, HitKind.OPEN))
     return web.Response(body=GIF, content_type="image/gif", headers={"Cache-Control": "no-store, max-age=0"})
 
 
@@ -49,7 +50,7 @@ async def click(request: web.Request) -> web.Response:
         url = (await session.exec(statement)).first()
     if url is None or not _is_web(url):
         raise NotFoundError("没有这个链接")
-    await request.app[HITS].note(request, key, HitKind.CLICK, link=number)
+    await request.app[HITS].note(touch_of(request, key, HitKind.CLICK, link=number))
     # The status and the header by hand: aiohttp's redirect would write the address anew.
     return web.Response(status=302, headers={"Location": url, "Cache-Control": PRIVATE})
 
@@ -73,7 +74,7 @@ async def web_copy(request: web.Request) -> web.Response:
         published = set((await session.exec(shown)).all())
     if ids and not published:
         raise GoneError("本期已撤回")
-    await request.app[HITS].note(request, reader.key, HitKind.PAGE_VIEW)
+    await request.app[HITS].note(touch_of(request, reader.key, HitKind.PAGE_VIEW))
     digest = digest_of(reader.publication, contents, delivery.sections, language_of(request))
     addresses = _addresses(reader, digest, links.click(reader.key))
     bulletin = digest.bulletin

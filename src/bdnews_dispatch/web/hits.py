@@ -7,21 +7,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from aiohttp import web
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.tracking.machines import machine_of_request
-from bdnews_dispatch.tracking.models import HitKind
-from bdnews_dispatch.tracking.recording import Touch, record_hits
+from bdnews_dispatch.tracking.recording import Stored, Touch, record_hits
 from bdnews_dispatch.web.group_commit import GroupCommit
 
 logger = logging.getLogger(__name__)
-
-#: More of a User-Agent is not looked at.
-_LONGEST_AGENT = 400
 
 
 class HitRecorder:
@@ -30,7 +24,7 @@ class HitRecorder:
     def __init__(self, database: Database, clock: Clock, wake: Callable[[], None]) -> None:
         self._clock = clock
         self._wake = wake
-        self._commits: GroupCommit[AsyncSession, Touch, bool] = GroupCommit(database.write, self._apply)
+        self._commits: GroupCommit[AsyncSession, Touch, Stored] = GroupCommit(database.write, self._apply)
 
     async def __aenter__(self) -> Self:
         await self._commits.__aenter__()
@@ -39,24 +33,20 @@ class HitRecorder:
     async def __aexit__(self, *_: object) -> None:
         await self._commits.__aexit__()
 
-    async def note(
-        self, request: web.Request, delivery_key: str, kind: HitKind, *, link: int | None = None
-    ) -> bool:
-        """Record what the request touched.
+    async def note(self, touch: Touch) -> bool:
+        """Record what a request touched.
 
         Returns:
             False: there is no such delivery, or the database can't take it now; the reader is served all the same.
         """
-        machine = machine_of_request(request.method, request.headers)
-        user_agent = request.headers.get("User-Agent", "")[:_LONGEST_AGENT]
         try:
-            known = await self._commits.submit(Touch(delivery_key, kind, link, user_agent, machine))
+            stored = await self._commits.submit(touch)
         except SQLAlchemyError as error:
-            logger.warning("hit.not_recorded", extra={"kind": kind, "error": type(error).__name__})
+            logger.warning("hit.not_recorded", extra={"kind": touch.kind, "error": type(error).__name__})
             return False
-        if known and not machine:
+        if stored is Stored.TOLD:
             self._wake()
-        return known
+        return stored is not Stored.UNKNOWN
 
-    async def _apply(self, session: AsyncSession, touches: Sequence[Touch]) -> list[bool]:
+    async def _apply(self, session: AsyncSession, touches: Sequence[Touch]) -> list[Stored]:
         return await record_hits(session, self._clock, touches)

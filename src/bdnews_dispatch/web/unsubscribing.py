@@ -12,10 +12,11 @@ from bdnews_dispatch.subscribers import agreements, lists
 from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.models import MailingList
 from bdnews_dispatch.tracking.models import HitKind
-from bdnews_dispatch.tracking.recording import record_hit
+from bdnews_dispatch.tracking.recording import record_hits
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, DELIVERY_KEY, LINKS, PAGES, PUBLICATIONS, WAKE
 from bdnews_dispatch.web.reader import ErasedError, Reader, reader_of
+from bdnews_dispatch.web.touches import touch_of
 
 #: RFC 8058 §3.1.
 _ONE_CLICK = ("List-Unsubscribe", "One-Click")
@@ -76,8 +77,7 @@ async def _leave(session: AsyncSession, request: web.Request, reader: Reader, or
         session, request.app[CLOCK], reader.subscriber_id, reader.publication.key, reason="", origin=origin
     )
     if left and reader.delivery is not None:
-        agent = request.headers.get("User-Agent", "")
-        await record_hit(session, request.app[CLOCK], reader.key, HitKind.UNSUBSCRIBE, user_agent=agent)
+        await record_hits(session, request.app[CLOCK], [touch_of(request, reader.key, HitKind.UNSUBSCRIBE)])
 
 
 async def _leave_everything(session: AsyncSession, request: web.Request, reader: Reader) -> None:

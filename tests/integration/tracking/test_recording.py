@@ -8,15 +8,17 @@ from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.subscribers.models import Subscriber
 from bdnews_dispatch.tracking.models import HitKind
 from bdnews_dispatch.tracking.reading import counts_of_deliveries, counts_of_dispatch
-from bdnews_dispatch.tracking.recording import MOST_HITS, record_hit
+from bdnews_dispatch.tracking.recording import MOST_HITS, Stored, Touch, record_hits
 
 
 async def touch(
-    site: Site, key: str, kind: HitKind, times: int = 1, *, agent: str = BROWSER, machine: str = ""
-) -> None:
+    site: Site, key: str, kind: HitKind, times: int = 1, *, agent: str = BROWSER, method: str = "GET"
+) -> list[Stored]:
+    found = []
     async with site.database.write() as session:
         for _ in range(times):
-            await record_hit(session, site.clock, key, kind, link=1, user_agent=agent, machine=machine)
+            found += await record_hits(session, site.clock, [Touch(key, kind, 1, agent, method)])
+    return found
 
 
 async def test_the_first_open_and_click_of_a_person_are_told_once(site: Site, sent: list[Delivery]) -> None:
@@ -32,7 +34,7 @@ async def test_the_first_open_and_click_of_a_person_are_told_once(site: Site, se
 async def test_counts_are_of_people(site: Site, sent: list[Delivery]) -> None:
     lin, jing_mail, jing_card = sent
     await touch(site, lin.key, HitKind.OPEN, 2, agent="GoogleImageProxy")
-    await touch(site, lin.key, HitKind.CLICK, machine="head")
+    await touch(site, lin.key, HitKind.CLICK, method="HEAD")
     await touch(site, jing_mail.key, HitKind.CLICK, 2)
     await touch(site, jing_card.key, HitKind.PAGE_VIEW)
     await touch(site, jing_card.key, HitKind.UNSUBSCRIBE)
@@ -75,8 +77,7 @@ async def test_a_bounced_delivery_stays_so(site: Site, sent: list[Delivery]) -> 
 
 
 async def test_an_unknown_key_writes_nothing(site: Site, sent: list[Delivery]) -> None:
-    async with site.database.write() as session:
-        assert await record_hit(session, site.clock, "nobody", HitKind.OPEN) is None
+    assert await touch(site, "nobody", HitKind.OPEN) == [Stored.UNKNOWN]
     assert await site.hits() == []
 
 

@@ -76,7 +76,12 @@ async def test_head_and_scanners_are_no_people(site: Site, sent: list[Delivery])
     await site.get(url, headers={"Sec-Purpose": "prefetch"})
     site.clock.move(minutes=-1)
     await site.get(url)
-    assert [hit.machine for hit in await site.hits()] == ["head", "scanner", "prefetch", "too_soon"]
+    assert [hit.machine for hit in await site.hits()] == [
+        "prefetch.head",
+        "scanner.named",
+        "prefetch.announced",
+        "timing.too_soon",
+    ]
     assert "delivery.clicked" not in await site.events()
 
 
