@@ -49,6 +49,7 @@ from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.privacy.retention import Retention
+from bdnews_dispatch.reports.keeping import Keeper
 from bdnews_dispatch.returns.free_form import FreeForm
 from bdnews_dispatch.returns.listener import listening as taking_returns
 from bdnews_dispatch.returns.recording import Returns
@@ -222,6 +223,18 @@ def open_returns(parts: Parts) -> Returns:
         _reply_rules(parts.settings),
         FreeForm.load(),
         soft_bounces=parts.settings.returns.soft_bounces,
+    )
+
+
+def open_keeper(parts: Parts) -> Keeper:
+    """What keeps the reports' counts."""
+    settings = parts.settings
+    return Keeper(
+        parts.database,
+        parts.clock,
+        parts.publications,
+        zone=settings.service.timezone,
+        hits_kept=settings.retention.hits,
     )
 
 
@@ -432,7 +445,7 @@ async def running(
             )
             retention = Retention(parts.database, clock, settings)
             daily = Daily(parts.database, clock, retention, at=retention_at, zone=settings.service.timezone)
-            await stack.enter_async_context(_scheduling(parts, catch_up, daily, wake))
+            await stack.enter_async_context(_scheduling(parts, catch_up, daily, open_keeper(parts), wake))
         if Role.WEB in roles and settings.returns.port:
             returns = open_returns(parts)
             await stack.enter_async_context(
@@ -444,12 +457,12 @@ async def running(
 
 
 def _scheduling(
-    parts: Parts, catch_up: CatchUp, daily: Daily, wake: Callable[[], None]
+    parts: Parts, catch_up: CatchUp, daily: Daily, keeper: Keeper, wake: Callable[[], None]
 ) -> AbstractAsyncContextManager[None]:
     """The scheduler; of several on PostgreSQL one leads, and another one when that is gone."""
 
     def ticks() -> AbstractAsyncContextManager[None]:
-        return scheduler(parts.settings, catch_up, daily, folder_of(parts), wake)
+        return scheduler(parts.settings, catch_up, daily, keeper, folder_of(parts), wake)
 
     if parts.database.backend is Backend.SQLITE:
         return ticks()

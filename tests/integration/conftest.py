@@ -19,6 +19,7 @@ ON_BOTH = {
     "letters",
     "messaging",
     "privacy",
+    "reports",
     "returns",
     "subscribers",
     "tracking",

@@ -20,6 +20,7 @@ from bdnews_dispatch.issues import models as issues
 from bdnews_dispatch.letters import models as letters
 from bdnews_dispatch.messaging import models as messaging
 from bdnews_dispatch.parts import Parts, prepare
+from bdnews_dispatch.reports import models as reports
 from bdnews_dispatch.returns import models as returns
 from bdnews_dispatch.scheduling import models as scheduling
 from bdnews_dispatch.subscribers import models as subscribers
@@ -35,6 +36,7 @@ _MODELS = (
     letters,
     dispatch,
     messaging,
+    reports,
     returns,
     scheduling,
     tracking,

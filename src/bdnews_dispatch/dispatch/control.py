@@ -12,6 +12,7 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import DUE, HELD, IN_DOUBT, Delivery, Dispatch, counts_template
 from bdnews_dispatch.dispatch.states import (
     CLAIMABLE,
+    OPEN,
     DeliveryState,
     DispatchState,
     check_dispatch,
@@ -186,3 +187,13 @@ async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
         "channels": channels,
         "reasons": reasons,
     }
+
+
+async def leave_untracked(session: AsyncSession, subscriber_id: int, *, untracked: bool) -> None:
+    """What has not gone out to a reader yet goes by their new wish; what has, stays as it was sent."""
+    await session.execute(
+        update(Delivery)
+        .where(col(Delivery.subscriber_id) == subscriber_id, col(Delivery.state).in_(OPEN))
+        .values(untracked=untracked)
+        .execution_options(synchronize_session=False)
+    )

@@ -101,6 +101,7 @@ class Delivery(SQLModel, table=True):
         reason: why it was skipped, failed, cancelled or deferred: a dotted name.
         worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old one fails at the gate.
         mode: how it went out (`smtp`, `custom`, `template`).
+        untracked: its reader is not to be counted: no pixel, plain links, left out of rates.
     """
 
     __tablename__ = "delivery"
@@ -124,6 +125,7 @@ class Delivery(SQLModel, table=True):
     due_at: datetime = Field(sa_type=UtcDateTime)
     attempts: int = 0
     mode: str = Field(default="", max_length=20)
+    untracked: bool = False
     first_tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

@@ -216,6 +216,7 @@ def _row(
         "state": DeliveryState.SKIPPED if reason else DeliveryState.PLANNED,
         "reason": reason,
         "mode": "",
+        "untracked": person.no_tracking,
         "due_at": now,
         "updated_at": now,
     }

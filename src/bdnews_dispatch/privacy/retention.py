@@ -42,7 +42,7 @@ _LEFTOVERS = timedelta(days=60)
 
 
 def hits(before: datetime) -> Doomed:
-    """Opens and clicks. Reports of older dispatches count none; when a reader last opened something stays."""
+    """Opens and clicks. Reports of older dispatches stay as they were; so does when a reader last opened something."""
     return Doomed(Hit, col(Hit.at) < before, in_order=True)
 
 

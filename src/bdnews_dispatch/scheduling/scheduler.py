@@ -4,7 +4,7 @@ have run is a row in the database, so a tick that is missed or comes twice does 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from bdnews_dispatch.issues.folder import WatchedFolder
+from bdnews_dispatch.reports.keeping import Keeper
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily
 from bdnews_dispatch.settings import Settings
@@ -22,11 +23,17 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def scheduler(
-    settings: Settings, catch_up: CatchUp, daily: Daily, folder: WatchedFolder, wake: Callable[[], None]
+    settings: Settings,
+    catch_up: CatchUp,
+    daily: Daily,
+    keeper: Keeper,
+    folder: WatchedFolder,
+    wake: Callable[[], None],
 ) -> AsyncIterator[None]:
     """Run the ticks while the context lasts.
 
     Args:
+        keeper: of the reports' counts.
         wake: told after a tick that made something.
     """
     # The default of one second for a late job would skip it whenever the loop stalls.
@@ -47,17 +54,15 @@ async def scheduler(
                 await asyncio.sleep(max(settings.issues.settle_seconds / 4, 0.05))
         wake()
 
-    sweeping: asyncio.Task[Any] | None = None
-
-    async def look_for_retention() -> None:
-        """Beside the ticks: it may take an hour."""
-        nonlocal sweeping
-        if sweeping is None or sweeping.done():
-            sweeping = asyncio.create_task(_swept(daily), name="retention")
+    long_work = {
+        "retention": _LongWork("retention", daily.run),
+        "reports": _LongWork("reports", keeper.run),
+    }
 
     ticks.add_job(look_for_runs, "interval", seconds=settings.schedule.tick_seconds, id="runs")
     ticks.add_job(look_for_files, "interval", seconds=settings.schedule.tick_seconds, id="files")
-    ticks.add_job(look_for_retention, "interval", seconds=settings.schedule.tick_seconds, id="retention")
+    for name, work in long_work.items():
+        ticks.add_job(work.begin, "interval", seconds=settings.schedule.tick_seconds, id=name)
     ticks.add_listener(_log, EVENT_JOB_MISSED | EVENT_JOB_ERROR)
     folder.prepare()
     ticks.start()
@@ -68,17 +73,34 @@ async def scheduler(
         yield
     finally:
         ticks.shutdown(wait=False)
-        beside = [task for task in (watching, sweeping) if task is not None]
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        watching.cancel()
+        await asyncio.gather(watching, *(work.end() for work in long_work.values()), return_exceptions=True)
 
 
-async def _swept(daily: Daily) -> None:
-    try:
-        await daily.run()
-    except Exception:
-        logger.exception("retention.failed")
+class _LongWork:
+    """Work beside the ticks, that may take an hour: begun by a tick where the last one has ended."""
+
+    def __init__(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
+        self._name = name
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """A tick."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def end(self) -> None:
+        """What is half-way is found by the next run."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            await self._work()
+        except Exception:
+            logger.exception("%s.failed", self._name)
 
 
 async def _watch(folder: WatchedFolder, look: Callable[[], Any]) -> None:

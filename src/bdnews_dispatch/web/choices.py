@@ -11,6 +11,7 @@ from multidict import MultiDictProxy
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import BEIJING, Clock, beijing
+from bdnews_dispatch.dispatch.control import leave_untracked
 from bdnews_dispatch.subscribers import agreements, lists
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.fields import FieldError, natural_channel
@@ -164,6 +165,8 @@ async def store_person(
     session: AsyncSession, clock: Clock, reader: Reader, wanted: Person, *, origin: str
 ) -> None:
     """The choices that belong to the person."""
+    if reader.person.no_tracking != wanted.no_tracking:
+        await leave_untracked(session, reader.subscriber_id, untracked=wanted.no_tracking)
     reader.person.no_tracking, reader.person.language = wanted.no_tracking, wanted.language
     session.add(reader.person)
     offered, on_lists = await offered_lists(session, reader)

@@ -11,7 +11,7 @@ from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.models import Delivery, DispatchChange
 from bdnews_dispatch.tracking import judging
 from bdnews_dispatch.tracking.judging import SETTLED, Judge
-from bdnews_dispatch.tracking.machines import Together, the_machines
+from bdnews_dispatch.tracking.machines import Rule, Together, the_machines
 from bdnews_dispatch.tracking.models import HitKind, Judging
 from bdnews_dispatch.tracking.recording import Touch, record_hits
 
@@ -125,7 +125,7 @@ async def test_other_rules_judge_all_hits_anew(site: Site, sent: list[Delivery])
     assert await machines_of(site) == ["", "", "program.library"]
 
 
-def _nobody() -> object:
+def _nobody() -> Rule:
     rule = next(rule for rule in the_machines().rules if rule.name == "timing.too_soon")
     return replace(rule, name="scanner.nobody", sooner=timedelta(days=400).total_seconds())
 

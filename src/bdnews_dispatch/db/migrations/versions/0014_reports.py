@@ -13,6 +13,25 @@ depends_on = None
 _BIG = bdnews_dispatch.db.types.BigId
 _MOMENT = bdnews_dispatch.db.types.UtcDateTime(timezone=True)
 
+_FIGURES = (
+    "planned",
+    "skipped",
+    "cancelled",
+    "failed",
+    "uncertain",
+    "sent",
+    "delivered",
+    "bounced",
+    "complained",
+    "people",
+    "untracked",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "machine_opened",
+    "machine_clicked",
+)
+
 
 def upgrade() -> None:
     """Hits of before tell no network; what was known of their request is kept in the columns that say so now."""
@@ -40,9 +59,52 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("dispatch_id", name=op.f("pk_dispatch_change")),
     )
+    with op.batch_alter_table("delivery") as delivery:
+        delivery.add_column(sa.Column("untracked", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.execute(
+        sa.text(
+            "UPDATE delivery SET untracked = :yes WHERE subscriber_id IN "
+            "(SELECT id FROM subscriber WHERE no_tracking = :yes AND erased_at IS NULL)"
+        ).bindparams(yes=True)
+    )
+    figures = [sa.Column(name, sa.Integer(), nullable=False) for name in _FIGURES]
+    op.create_table(
+        "rollup",
+        sa.Column("dispatch_id", sa.Integer(), nullable=False),
+        sa.Column("dimension", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.String(length=200), nullable=False),
+        *figures,
+        sa.ForeignKeyConstraint(
+            ["dispatch_id"], ["dispatch.id"], name=op.f("fk_rollup_dispatch_id_dispatch")
+        ),
+        sa.PrimaryKeyConstraint("dispatch_id", "dimension", "value", name=op.f("pk_rollup")),
+    )
+    op.create_table(
+        "counted_dispatch",
+        sa.Column("dispatch_id", sa.Integer(), nullable=False),
+        sa.Column("counted_at", _MOMENT, nullable=True),
+        sa.Column("counting", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["dispatch_id"], ["dispatch.id"], name=op.f("fk_counted_dispatch_dispatch_id_dispatch")
+        ),
+        sa.PrimaryKeyConstraint("dispatch_id", name=op.f("pk_counted_dispatch")),
+    )
+    op.create_table(
+        "growth",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("publication", sa.String(length=40), nullable=False),
+        sa.Column("section", sa.String(length=40), nullable=False),
+        sa.Column("joined", sa.Integer(), nullable=False),
+        sa.Column("gone", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "publication", "section", name=op.f("pk_growth")),
+    )
 
 
 def downgrade() -> None:
+    for table in ("growth", "counted_dispatch", "rollup"):
+        op.drop_table(table)
+    with op.batch_alter_table("delivery") as delivery:
+        delivery.drop_column("untracked")
     op.drop_table("dispatch_change")
     op.drop_table("judging")
     with op.batch_alter_table("hit") as hit:
