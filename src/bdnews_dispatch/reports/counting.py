@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    CompoundSelect,
     Select,
     SQLColumnExpression,
     String,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union_all,
 )
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -57,34 +59,25 @@ _STATES = {
 _OPENS = (HitKind.OPEN, HitKind.PAGE_VIEW, HitKind.CLICK)
 _DELIVERIES = ("planned", *_STATES)
 _PEOPLE = ("people", "untracked", "opened", "clicked", "unsubscribed", "machine_opened", "machine_clicked")
+#: Columns of a cell that are no figures.
+_WORDS = {"dimension", "value"}
 FIGURES = (*_DELIVERIES, *_PEOPLE)
 
 
 async def count_dispatch(session: AsyncSession, dispatch_id: int) -> list[dict[str, Any]]:
     """Count it. Returns: rows of `Rollup`, none of them written."""
-    counter = _Counter(session, dispatch_id)
-    rows: list[dict[str, Any]] = []
-    for dimension, cells in (
-        (Dimension.ALL, await counter.by(literal(""))),
-        (Dimension.CHANNEL, await counter.by(cast(counter.base.c.channel, String))),
-        (Dimension.DOMAIN, _largest(await counter.by_domain())),
-        (Dimension.LIST, await counter.by_list()),
-        (Dimension.SECTION, await counter.by_section()),
-        (Dimension.ARTICLE, await counter.by_article()),
-        (Dimension.REASON, await counter.by_reason()),
-        (Dimension.HOUR, await counter.by_hour()),
-    ):
-        rows += [
-            {
-                "dispatch_id": dispatch_id,
-                "dimension": dimension,
-                **dict.fromkeys(FIGURES, 0),
-                **cell,
-                "value": str(cell["value"])[:200],
-            }
-            for cell in cells
-        ]
-    return rows
+    cells = await _Counter(session, dispatch_id).everything()
+    return [
+        {
+            "dispatch_id": dispatch_id,
+            "dimension": dimension,
+            **dict.fromkeys(FIGURES, 0),
+            **cell,
+            "value": str(cell["value"])[:200],
+        }
+        for dimension, found in cells.items()
+        for cell in found
+    ]
 
 
 class _Counter:
@@ -144,9 +137,39 @@ class _Counter:
             .cte("base")
         )
 
-    async def by(
-        self, value: SQLColumnExpression[Any], source: Any = None, *which: ColumnElement[bool]
-    ) -> list[Any]:
+    async def everything(self) -> dict[Dimension, list[dict[str, Any]]]:
+        """Cells of every dimension. One statement counts most of them, so that the hits are read once for all."""
+        together: dict[Dimension, list[dict[str, Any]]] = {dimension: [] for dimension in Dimension}
+        statement = union_all(
+            self._by(Dimension.ALL, literal("")),
+            self._by(Dimension.CHANNEL, cast(self.base.c.channel, String)),
+            self._by_domain(),
+            self._by_list(),
+            self._by_section(),
+            self._by_reason(),
+        )
+        for cell in await self._read(statement):
+            together[Dimension(cell.pop("dimension"))].append(cell)
+        clicks = {row["value"]: row for row in await self._clicks(col(DispatchLink.section))}
+        nobody = {"clicked": 0, "machine_clicked": 0}
+        return {
+            **together,
+            Dimension.DOMAIN: _largest(together[Dimension.DOMAIN]),
+            # A section's clicks are those on its own articles.
+            Dimension.SECTION: [
+                {**cell, **clicks.get(cell["value"], nobody)} for cell in together[Dimension.SECTION]
+            ],
+            Dimension.ARTICLE: await self._clicks(col(Hit.link)),
+            Dimension.HOUR: await self._by_hour(),
+        }
+
+    def _by(
+        self,
+        dimension: Dimension,
+        value: SQLColumnExpression[Any],
+        source: Any = None,
+        *which: ColumnElement[bool],
+    ) -> Select[Any]:
         """All figures by a value. Args: source: a join that has `base` in it."""
         base = self.base.c
         people = (
@@ -161,18 +184,18 @@ class _Counter:
             .select_from(self.base if source is None else source)
             .where(*which)
             .group_by(value, base.subscriber_id)
-            .subquery("people")
+            .subquery("people_" + dimension)
         )
         figure = people.c
-        statement = select(
+        return select(
+            literal(dimension.value).label("dimension"),
             figure.value,
             *(func.sum(figure[name]).label(name) for name in (*_DELIVERIES, *_PEOPLE[:-2])),
             func.sum(figure.machine_opened * (1 - figure.opened)).label("machine_opened"),
             func.sum(figure.machine_clicked * (1 - figure.clicked)).label("machine_clicked"),
         ).group_by(figure.value)
-        return await self._read(statement)
 
-    async def by_domain(self) -> list[Any]:
+    def _by_domain(self) -> Select[Any]:
         key = col(Subscriber.email_key)
         domain = (
             func.split_part(key, "@", 2)
@@ -180,9 +203,11 @@ class _Counter:
             else func.substr(key, func.instr(key, "@") + 1)
         )
         source = self.base.join(Subscriber, col(Subscriber.id) == self.base.c.subscriber_id)
-        return await self.by(domain, source, self.base.c.channel == Channel.EMAIL, key.is_not(None))
+        return self._by(
+            Dimension.DOMAIN, domain, source, self.base.c.channel == Channel.EMAIL, key.is_not(None)
+        )
 
-    async def by_list(self) -> list[Any]:
+    def _by_list(self) -> Select[Any]:
         source = self.base.join(
             ListMembership,
             and_(
@@ -190,21 +215,30 @@ class _Counter:
                 col(ListMembership.left_at).is_(None),
             ),
         ).join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
-        return await self.by(col(MailingList.name), source)
+        return self._by(Dimension.LIST, col(MailingList.name), source)
 
-    async def by_section(self) -> list[Any]:
-        """Its clicks are those on its own articles."""
+    def _by_section(self) -> Select[Any]:
         if self._backend is Backend.POSTGRESQL:
             each = func.json_array_elements_text(self.base.c.sections).table_valued("value").lateral("each")
         else:
             each = func.json_each(self.base.c.sections).table_valued("value", name="each")
-        cells = await self.by(each.c.value, self.base.join(each, literal(1) == 1))
-        clicks = {row["value"]: row for row in await self._clicks(col(DispatchLink.section))}
-        nobody = {"clicked": 0, "machine_clicked": 0}
-        return [{**cell, **clicks.get(cell["value"], nobody)} for cell in cells]
+        return self._by(Dimension.SECTION, each.c.value, self.base.join(each, literal(1) == 1))
 
-    async def by_article(self) -> list[Any]:
-        return await self._clicks(col(Hit.link))
+    def _by_reason(self) -> Select[Any]:
+        """Deliveries alone: nobody has got anything."""
+        base = self.base.c
+        nothing = {"skipped": _S.SKIPPED, "cancelled": _S.CANCELLED, "failed": _S.FAILED}
+        figures = {name: func.sum(_one(base.state == state)) for name, state in nothing.items()}
+        return (
+            select(
+                literal(Dimension.REASON.value).label("dimension"),
+                base.reason.label("value"),
+                func.count().label("planned"),
+                *(figures.get(name, literal(0)).label(name) for name in FIGURES[1:]),
+            )
+            .where(base.state.in_(nothing.values()))
+            .group_by(base.reason)
+        )
 
     async def _clicks(self, value: SQLColumnExpression[Any]) -> list[Any]:
         """Who clicked what."""
@@ -234,20 +268,7 @@ class _Counter:
             ).group_by(figure.value)
         )
 
-    async def by_reason(self) -> list[Any]:
-        base = self.base.c
-        nothing = base.state.in_((_S.SKIPPED, _S.CANCELLED, _S.FAILED))
-        figures = [
-            func.sum(_one(base.state == _STATES[name][0])).label(name)
-            for name in ("skipped", "cancelled", "failed")
-        ]
-        return await self._read(
-            select(base.reason.label("value"), func.count().label("planned"), *figures)
-            .where(nothing)
-            .group_by(base.reason)
-        )
-
-    async def by_hour(self) -> list[Any]:
+    async def _by_hour(self) -> list[Any]:
         """When each person first opened, and first clicked, in hours after the send."""
         cells: dict[int, dict[str, Any]] = {}
         for name, kinds in (("opened", _OPENS), ("clicked", (HitKind.CLICK,))):
@@ -267,10 +288,10 @@ class _Counter:
                 cell[name] += row[name]
         return [cells[number] for number in sorted(cells)]
 
-    async def _read(self, statement: Select[Any]) -> list[Any]:
+    async def _read(self, statement: Select[Any] | CompoundSelect[Any]) -> list[Any]:
         rows = (await self._session.execute(statement)).mappings().all()
         return [
-            {name: value if name == "value" else int(value or 0) for name, value in row.items()}
+            {name: value if name in _WORDS else int(value or 0) for name, value in row.items()}
             for row in rows
         ]
 
