@@ -52,7 +52,9 @@ from bdnews_dispatch.privacy.retention import Retention
 from bdnews_dispatch.reports.keeping import Keeper
 from bdnews_dispatch.returns.free_form import FreeForm
 from bdnews_dispatch.returns.listener import listening as taking_returns
+from bdnews_dispatch.returns.mailbox import Mailbox
 from bdnews_dispatch.returns.recording import Returns
+from bdnews_dispatch.returns.taking import Taker
 from bdnews_dispatch.sandbox import (
     SANDBOX_AES_KEY,
     SANDBOX_APPID,
@@ -224,6 +226,15 @@ def open_returns(parts: Parts) -> Returns:
         FreeForm.load(),
         soft_bounces=parts.settings.returns.soft_bounces,
     )
+
+
+def open_mailbox(parts: Parts, wake: Callable[[], None]) -> Mailbox | None:
+    """The mailbox to which mail comes back; None where there is none."""
+    settings = parts.settings
+    if not settings.mailbox.host:
+        return None
+    taker = Taker(parts.database, parts.links.signer, open_returns(parts), wake, way="imap")
+    return Mailbox(settings.mailbox, taker, max_bytes=settings.returns.max_bytes)
 
 
 def open_keeper(parts: Parts) -> Keeper:
@@ -460,13 +471,31 @@ def _scheduling(
     parts: Parts, catch_up: CatchUp, daily: Daily, keeper: Keeper, wake: Callable[[], None]
 ) -> AbstractAsyncContextManager[None]:
     """The scheduler; of several on PostgreSQL one leads, and another one when that is gone."""
+    mailbox = open_mailbox(parts, wake)
 
-    def ticks() -> AbstractAsyncContextManager[None]:
-        return scheduler(parts.settings, catch_up, daily, keeper, folder_of(parts), wake)
+    @asynccontextmanager
+    async def ticks() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if mailbox is not None:
+                await stack.enter_async_context(_reading(mailbox))
+            await stack.enter_async_context(
+                scheduler(parts.settings, catch_up, daily, keeper, folder_of(parts), wake)
+            )
+            yield
 
     if parts.database.backend is Backend.SQLITE:
         return ticks()
     return leading(parts.database, parts.clock, Role.SCHEDULER, node_name(), ticks)
+
+
+@asynccontextmanager
+async def _reading(mailbox: Mailbox) -> AsyncIterator[None]:
+    task = asyncio.create_task(mailbox.run(), name="mailbox")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _sandbox_unless_there(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Sandbox | None:

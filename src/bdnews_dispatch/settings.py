@@ -118,6 +118,19 @@ class ReturnsSettings(_Group):
     soft_bounces: int = Field(ge=1)
 
 
+class MailboxSettings(_Group):
+    host: str
+    port: int = Field(ge=1, le=65_535)
+    security: Literal["tls", "starttls", "none"]
+    username: str
+    password: SecretStr
+    ca_file: str
+    folder: str = Field(min_length=1)
+    done: str
+    every_seconds: int = Field(ge=5)
+    timeout_seconds: float = Field(gt=0)
+
+
 class SandboxSettings(_Group):
     smtp_host: str
     smtp_port: int = Port
@@ -169,6 +182,7 @@ class Settings(_Group):
     email: EmailSettings
     wechat: WeChatSettings
     returns: ReturnsSettings
+    mailbox: MailboxSettings
     sandbox: SandboxSettings
     schedule: ScheduleSettings
     retention: RetentionSettings

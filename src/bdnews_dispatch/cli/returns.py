@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bdnews_dispatch.cli.session import emit, json_option, local_time, table, wi
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.returns.models import ReturnedMail
-from bdnews_dispatch.service import open_returns
+from bdnews_dispatch.service import open_mailbox, open_returns
 
 KINDS = {
     "bounce": "退信",
@@ -29,7 +30,7 @@ VERDICTS = {"hard": "地址不存在", "soft": "暂时收不下", "blocked": "�
 
 @click.group()
 def returns() -> None:
-    """退信：读一封看看它说什么，列出收到的。"""
+    """退信：读一封看看它说什么，看一次退信邮箱，列出收到的。"""
 
 
 @returns.command()
@@ -68,6 +69,30 @@ def read(file: Path, *, as_json: bool) -> None:
         return "\n".join(part for part in said if part)
 
     emit(found, as_json=as_json, text=words)
+
+
+@returns.command()
+@json_option
+def poll(*, as_json: bool) -> None:
+    """现在就看一次退信邮箱（[mailbox]），收下未读的退信。"""
+
+    async def work(parts: Parts) -> dict[str, int]:
+        mailbox = open_mailbox(parts, lambda: None)
+        if mailbox is None:
+            raise BdnewsError(
+                "没有设置退信邮箱", hint="请填写 mailbox.host、mailbox.username 与 mailbox.password。"
+            )
+        return asdict(await mailbox.poll())
+
+    found = with_parts(work)
+    emit(
+        found,
+        as_json=as_json,
+        text=lambda: (
+            f"收下 {found['taken']} 封（其中 {found['cut']} 封过大，只读了前面），"
+            f"暂存不下 {found['waiting']} 封（仍未读，下次再收），与我们无关 {found['not_ours']} 封"
+        ),
+    )
 
 
 @returns.command(name="list")

@@ -12,14 +12,13 @@ from typing import Any
 
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from sqlalchemy.exc import SQLAlchemyError
 
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.errors import BdnewsError, StorageError, TokenError
-from bdnews_dispatch.links import Purpose, Signer
-from bdnews_dispatch.returns.recording import Recorded, Returns, TooEarlyError
+from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.links import Signer
+from bdnews_dispatch.returns.recording import Returns
+from bdnews_dispatch.returns.taking import Taker
 from bdnews_dispatch.settings import ReturnsSettings
-from bdnews_dispatch.telemetry import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -33,25 +32,17 @@ _LATER = "451 4.3.0 try again later"
 
 
 class _Handler:
-    def __init__(
-        self, database: Database, signer: Signer, returns: Returns, wake: Callable[[], None], way: str
-    ) -> None:
-        self._database = database
-        self._signer = signer
-        self._returns = returns
-        self._wake = wake
-        self._way = way
+    def __init__(self, taker: Taker) -> None:
+        self._taker = taker
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Only addresses that we signed: a bounce that anybody can forge suppresses nobody."""
+        """Only addresses that we signed."""
         del server, session, options
         if len(envelope.rcpt_tos) >= _MOST_RECIPIENTS:
             return "452 4.5.3 too many recipients"
-        try:
-            self._signer.read_returned(_local(address))
-        except TokenError:
+        if not self._taker.is_ours(_local(address)):
             return "550 5.1.1 no such address here"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
@@ -63,35 +54,12 @@ class _Handler:
         del session
         raw = envelope.original_content or b""
         # The loop has pages to answer meanwhile, and the transaction is everybody's.
-        read = await asyncio.to_thread(self._returns.read, raw)
-        answers = [await self._take(_local(address), raw, read) for address in envelope.rcpt_tos]
-        self._wake()
+        read = await asyncio.to_thread(self._taker.read, raw)
+        stored = [await self._taker.take(_local(address), raw, read) for address in envelope.rcpt_tos]
+        answers = [_TAKEN if each else _LATER for each in stored]
         if isinstance(server, LMTP):
             return "\r\n".join(answers)
-        return _LATER if _LATER in answers else _TAKEN
-
-    async def _take(self, local: str, raw: bytes, read: Recorded) -> str:
-        purpose, key = self._signer.read_returned(local)
-        try:
-            async with self._database.write() as transaction:
-                recorded = await self._returns.take(
-                    transaction, key, raw, read, way=self._way, leave=purpose is Purpose.LEAVE
-                )
-        except (SQLAlchemyError, StorageError, TooEarlyError) as error:
-            logger.warning("returns.not_stored", extra={"error": type(error).__name__})
-            return _LATER
-        if recorded.fresh:
-            metrics.mail_returned(recorded.returned.kind, recorded.verdict or "")
-        logger.info(
-            "returns.taken",
-            extra={
-                "kind": recorded.returned.kind,
-                "verdict": recorded.verdict or "",
-                "rule": recorded.rule,
-                "fresh": recorded.fresh,
-            },
-        )
-        return _TAKEN
+        return _TAKEN if all(stored) else _LATER
 
     async def handle_exception(self, error: Exception) -> str:
         """By itself aiosmtpd says 500 and the error's words: the mail would be lost, the words told to anybody."""
@@ -156,7 +124,7 @@ async def listening(
     """
     kind = _Lmtp if settings.protocol == "lmtp" else _Smtp
     connections: set[object] = set()
-    handler = _Handler(database, signer, returns, wake, settings.protocol)
+    handler = _Handler(Taker(database, signer, returns, wake, way=settings.protocol))
 
     def protocol() -> SMTP:
         return kind(

@@ -287,6 +287,9 @@ _returned = Counter(
     ["kind", "verdict"],
     registry=REGISTRY,
 )
+_mailbox_polls = Counter(
+    "bdnews_mailbox_polls", "Looks into the mailbox for mail that came back.", ["result"], registry=REGISTRY
+)
 _requests = Counter(
     "bdnews_http_requests",
     "Requests answered by the web pages, by method, route and status.",
@@ -344,6 +347,11 @@ def hits_stored(kinds_and_machines: Iterable[tuple[str, str]]) -> None:
 def mail_returned(kind: str, verdict: str) -> None:
     """A mail that came back was taken. Args: kind, verdict: of `returns`, closed lists."""
     _returned.labels(kind, verdict).inc()
+
+
+def mailbox_polled(result: str) -> None:
+    """Somebody looked into the mailbox for mail that came back. Args: result: `done` or `failed`."""
+    _mailbox_polls.labels(result).inc()
 
 
 def request_answered(method: str, route: str, status: int, seconds: float) -> None:
