@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
@@ -174,35 +175,52 @@ def list_(limit: int, publication: str | None, *, as_json: bool) -> None:
 
 
 @subscribers.command()
-@click.option("--output", type=click.Path(path_type=Path), help="写入文件；不写则打印。")
+@click.option("--output", type=click.Path(path_type=Path), help="写入文件：.csv，或 .xlsx；不写则打印 CSV。")
 @click.option("--everything", is_flag=True, help="连同语言、标签与各项属性。")
 @target_options
 @publication_option
 def export(
     output: Path | None, publication: str | None, *, everything: bool, **target: tuple[str, ...]
 ) -> None:
-    """导出为 CSV，可再次导入。"""
-    from bdnews_dispatch.subscribers.exporting import export_csv  # noqa: PLC0415  # knows PostgreSQL's driver
+    """导出为 CSV 或 XLSX，可再次导入。"""
+    from bdnews_dispatch.subscribers.exporting import export_rows  # noqa: PLC0415  # knows PostgreSQL's driver
 
     async def work(parts: Parts) -> None:
         async with parts.database.read() as session:
             whom = await read_target(session, **target)
-        file = await asyncio.to_thread(_open, output) if output else sys.stdout
-        lines = export_csv(
+        rows = export_rows(
             parts.database,
             parts.publications.named(publication),
             target=whom,
             now=parts.clock(),
             everything=everything,
         )
+        add, close = await asyncio.to_thread(_writer, output)
         try:
-            async for line in lines:
-                await asyncio.to_thread(file.write, line)
+            async for row in rows:
+                await asyncio.to_thread(add, row)
+        except OverflowError:
+            raise BdnewsError(
+                "一张工作表放不下这么多订阅者", hint="请导出为 .csv，或用 --list、--segment 分开导出。"
+            ) from None
         finally:
-            if output:
-                file.close()
+            await asyncio.to_thread(close)
 
     with_parts(work)
+
+
+def _writer(output: Path | None) -> tuple[Callable[[list[str]], object], Callable[[], object]]:
+    """How a row is written, and how all ends."""
+    from bdnews_dispatch.subscribers.exporting import Workbook, csv_line  # noqa: PLC0415  # as above
+
+    if output is None:
+        return lambda row: sys.stdout.write(csv_line(row)), sys.stdout.flush
+    file = _open(output)
+    if output.suffix.lower() != ".xlsx":
+        return lambda row: file.write(csv_line(row)), file.close
+    file.close()  # it can be written
+    book = Workbook(output)
+    return book.add, book.close
 
 
 @subscribers.group()

@@ -14,6 +14,7 @@ from multidict import MultiDictProxy
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers import lists
+from bdnews_dispatch.subscribers.addresses import address_warnings
 from bdnews_dispatch.subscribers.agreements import Agreement
 from bdnews_dispatch.subscribers.consent import consent_text, keep_text
 from bdnews_dispatch.subscribers.fields import (
@@ -69,6 +70,8 @@ async def take(request: web.Request) -> web.Response:
     app, language = request.app, language_of(request)
     try:
         address, name = _checked(typed)
+        if meant := _meant(address, typed, form):
+            return await _form(request, typed, meant=meant)
         async with app[DATABASE].write() as session:
             version = await keep_text(session, app[CLOCK], consent_text(publication, language), language)
             await ask_to_subscribe(
@@ -92,7 +95,9 @@ async def take(request: web.Request) -> web.Response:
     raise _sent(request)
 
 
-async def _form(request: web.Request, typed: Typed, *, problem: FieldError | None = None) -> web.Response:
+async def _form(
+    request: web.Request, typed: Typed, *, problem: FieldError | None = None, meant: str = ""
+) -> web.Response:
     publication = _publication(request)
     async with request.app[DATABASE].read() as session:
         offered = await lists.public_lists(session)
@@ -100,9 +105,10 @@ async def _form(request: web.Request, typed: Typed, *, problem: FieldError | Non
         request,
         publication,
         "subscribe.html",
-        status=422 if problem else 200,
+        status=422 if problem or meant else 200,
         typed=typed,
         problem=problem,
+        meant=meant,
         lists=offered,
         cadences=[cadence.value for cadence in Cadence],
         consent=consent_text(publication, language_of(request)),
@@ -157,11 +163,25 @@ def _checked(typed: Typed) -> tuple[Address, str]:
     return address, name
 
 
+def _meant(address: Address, typed: Typed, form: MultiDictProxy[str]) -> str:
+    """The address that they may have meant, unless they have said that it is as they wrote it."""
+    if form.get("as_written") == typed.email:
+        return ""
+    return next((warning.suggestion for warning in address_warnings(address) if warning.suggestion), "")
+
+
+def _email(form: MultiDictProxy[str]) -> str:
+    """As it was written; or as suggested, where the button for that was pressed and the field is as it was then."""
+    written = str(form.get("email", "")).strip()
+    before, _, meant = str(form.get("meant", "")).partition(" ")
+    return meant if meant and before == written else written
+
+
 def _typed(form: MultiDictProxy[str]) -> Typed:
     cadence = str(form.get("cadence", ""))
     numbers = [text for text in form.getall("list", []) if text.isdecimal() and len(text) < 10]
     return Typed(
-        email=str(form.get("email", "")).strip()[: LONGEST_ADDRESS + 1],
+        email=_email(form)[: LONGEST_ADDRESS + 1],
         name=str(form.get("name", ""))[: LONGEST_NAME + 1],
         whole_issue="whole_issue" in form,
         sections=tuple(str(key)[:40] for key in form.getall("section", []))[:50],

@@ -1,19 +1,22 @@
 """Imports as spreadsheets make them: every row has an outcome, a bad one never stops the rest."""
 
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
 from sqlmodel import col, select
 from tests.making import DSJ, START, HandClock, Imported, import_csv
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import ImportFileError
-from bdnews_dispatch.subscribers import agreements, people
+from bdnews_dispatch.subscribers import agreements, exporting, people
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.audience import Person, slice_of
-from bdnews_dispatch.subscribers.exporting import export_csv
+from bdnews_dispatch.subscribers.exporting import Workbook, csv_line, export_rows
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice, Subscription
 from bdnews_dispatch.subscribers.targeting import Target
 
@@ -222,7 +225,7 @@ async def test_an_export_can_be_imported_and_is_no_formula(database: Database, c
         '"odd,one"@x.example,x,,*,email,issue\n'
         "c@x.example,@handle,,frontier,email,monthly\n",
     )
-    text = "".join([line async for line in export_csv(database, DSJ)])
+    text = "".join([csv_line(row) async for row in export_rows(database, DSJ)])
     cells = [cell for line in text.splitlines() for cell in line.replace('"', "").split(",")]
     assert not [cell for cell in cells if cell[:1] in set("=+-@\t\r＝＋－＠")]
     report = await run(database, clock, text)
@@ -250,3 +253,24 @@ async def test_ten_thousand_rows_are_a_matter_of_seconds(database: Database, clo
     assert report.added == 10_000
     assert time.perf_counter() - began < 20  # 1.3 s on a 2-core machine; the rest is for busy ones
     assert len(await everybody(database, ("全部",))) == 10_000
+
+
+async def test_a_workbook_can_be_imported_again_and_runs_nothing(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "a.xlsx"
+    book = Workbook(file)
+    book.add(["email", "name"])
+    book.add(["lin@readers.example", '=HYPERLINK("http://evil.example")'])
+    book.close()
+    rows = CalamineWorkbook.from_path(file).get_sheet_by_index(0).to_python()
+    assert rows == [["email", "name"], ["lin@readers.example", '=HYPERLINK("http://evil.example")']]
+    assert b"<f>" not in zipfile.ZipFile(file).read("xl/worksheets/sheet1.xml")
+
+
+async def test_a_sheet_that_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "MOST_ROWS", 2)
+    book = Workbook(tmp_path / "a.xlsx")
+    book.add(["a"])
+    book.add(["b"])
+    with pytest.raises(OverflowError):
+        book.add(["c"])
+    book.close()

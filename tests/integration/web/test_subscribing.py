@@ -271,3 +271,26 @@ async def test_a_pause_a_language_and_lists_are_kept_and_undone(site: Site, sent
     async with site.database.read() as session:
         assert (await people.find_by_id(session, 1)).language == "zh"
         assert [row.left_at is not None for _, row in await lists.memberships(session, 1)] == [True]
+
+
+async def test_a_slip_of_a_provider_is_asked_about_once(site: Site) -> None:
+    slip = {**FORM, "email": "chen.wei@qq.con"}
+    answer = await site.post("/subscribe/dsj", data=slip)
+    page = await answer.text()
+    assert answer.status == 422
+    assert "是不是想写 chen.wei@qq.com" in words(page)
+    assert "陈薇" in page, "nothing that was typed is lost"
+    assert await site.requests() == []
+
+    taken = await site.post("/subscribe/dsj", data={**slip, "meant": "chen.wei@qq.con chen.wei@qq.com"})
+    assert taken.status == 303
+    kept = await site.post("/subscribe/dsj", data={**slip, "as_written": "chen.wei@qq.con"})
+    assert kept.status == 303
+    assert [request.email for request in await site.requests()] == ["chen.wei@qq.com", "chen.wei@qq.con"]
+
+
+async def test_a_suggestion_counts_only_for_what_it_was_made_for(site: Site) -> None:
+    """The field was changed after the suggestion, and Enter presses the first button."""
+    edited = {**FORM, "email": "other@readers.example", "meant": "chen.wei@qq.con chen.wei@qq.com"}
+    assert (await site.post("/subscribe/dsj", data=edited)).status == 303
+    assert [request.email for request in await site.requests()] == ["other@readers.example"]
