@@ -1,11 +1,11 @@
-"""0014 reports: who made a hit can be judged again; dispatches that are to be counted again; what was counted."""
+"""0008 reports: who made a hit can be judged again; dispatches that are to be counted again; what was counted."""
 
 import sqlalchemy as sa
 from alembic import op
 
 import bdnews_dispatch.db.types
 
-revision = "0014"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
