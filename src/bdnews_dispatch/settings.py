@@ -50,6 +50,7 @@ class WebSettings(_Group):
     port: int = Port
     base_url: str
     proxies: tuple[IPvAnyNetwork, ...]
+    api_requests_a_minute: int = Field(ge=1)
 
 
 class PublicationsSettings(_Group):

@@ -111,7 +111,7 @@ def settled(machine: "Machine", dispatch: str, number: int) -> dict[str, Any]:
 
 @pytest.mark.fault(1, 5)
 def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> None:
-    number, kills = (20_000 if FULL else 10_000), 20  # the fault table's size
+    number, kills = (20_000 if FULL else 7_000), 20
     dispatch = started(machine, number)
     killed_again_and_again(machine, world, kills)
     counts = settled(machine, dispatch, number)["counts"]

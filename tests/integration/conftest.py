@@ -29,7 +29,8 @@ ON_BOTH = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
-        both = Path(metafunc.module.__file__ or "").parent.name in ON_BOTH
+        folder = Path(metafunc.module.__file__ or "").parent
+        both = folder.relative_to(Path(__file__).parent).parts[:1] in {(name,) for name in ON_BOTH}
         metafunc.parametrize(
             "backend", list(Backend) if both else [Backend.SQLITE], indirect=True, scope="function"
         )

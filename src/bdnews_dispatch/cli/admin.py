@@ -5,6 +5,7 @@ import asyncio
 import click
 from sqlalchemy import Table
 
+from bdnews_dispatch.accounts import models as accounts
 from bdnews_dispatch.bulletins import models as bulletins
 from bdnews_dispatch.cli.session import emit, json_option, settings_and_logs, with_parts
 from bdnews_dispatch.cli.session import table as columns
@@ -30,6 +31,7 @@ from bdnews_dispatch.tracking import models as tracking
 #: Every table is known once these are loaded.
 _MODELS = (
     issues,
+    accounts,
     bulletins,
     subscribers,
     imports,

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, cast, delete, func, or_, update
+from sqlalchemy import ColumnElement, Text, and_, cast, delete, false, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.accounts.models import OnceAnswered
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import OPEN, DeliveryState
@@ -133,6 +134,10 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
         col(Letter.email).in_(person.written),
         func.lower(col(Letter.email)).in_(person.addresses),
     )
+    words = [
+        func.lower(col(OnceAnswered.body)).contains(word, autoescape=True) for word in sorted(_words(person))
+    ]
+    yield delete(OnceAnswered).where(or_(false(), *words))
     yield delete(ReturnedMail).where(col(ReturnedMail.letter_id).in_(select(Letter.id).where(own_letters)))
     yield delete(Letter).where(own_letters)
     yield delete(Request).where(col(Request.id).in_(person.requests))
@@ -159,6 +164,12 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
             erased_at=now,
         )
     )
+
+
+def _words(person: _Person) -> set[str]:
+    """By which they would be found, in lower case."""
+    openid = {person.openid.lower()} if person.openid is not None else set()
+    return {*(word.lower() for word in person.written), *person.addresses, *openid}
 
 
 def _of_events(person: _Person) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.errors import TokenError
 from bdnews_dispatch.links import Purpose
+from bdnews_dispatch.web.api.bearers import authenticate
 from bdnews_dispatch.web.keys import BACKLOG, CLOCK, DELIVERY_KEY, DEMO, LINKS
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,11 @@ def access_of(routes: Sequence[Route]) -> Middleware:
             case Permission.OPERATIONS:
                 if BACKLOG not in request.app:  # only the operations listener has one
                     raise web.HTTPNotFound
-            case Permission.SESSION | Permission.TOKEN:
+            case Permission.TOKEN:
+                if route.right is None:
+                    raise web.HTTPForbidden
+                await authenticate(request, route.right)
+            case Permission.SESSION:
                 raise web.HTTPForbidden  # nobody signs in yet
             case Permission.PUBLIC | Permission.PLATFORM:
                 pass

@@ -15,6 +15,7 @@ from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web import keys
 from bdnews_dispatch.web.access import Route, access_of
+from bdnews_dispatch.web.api.bearers import LIMITS, Limits
 from bdnews_dispatch.web.faults import show_faults
 from bdnews_dispatch.web.hits import HitRecorder
 from bdnews_dispatch.web.news import News
@@ -60,6 +61,7 @@ def make_web_app(
     app[keys.HITS] = HitRecorder(database, clock, wake)
     app[keys.READINESS] = Readiness(settings, database)
     app[keys.STOPPING] = asyncio.Event()
+    app[LIMITS] = Limits()
     app.cleanup_ctx.append(_recording)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(add_headers)

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, TokenError
 from bdnews_dispatch.subscribers.requests import TooManyError
+from bdnews_dispatch.web.api.problems import PREFIX, problem_response
 from bdnews_dispatch.web.keys import PAGES
 from bdnews_dispatch.web.reader import ErasedError
 
@@ -71,7 +72,14 @@ _BAD_LINK = Fault(
 
 @web.middleware
 async def show_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error as a page."""
+    """Every error as a page; of the API's, as a problem."""
+    if request.path.startswith(PREFIX):
+        try:
+            return await handler(request)
+        except Exception as error:  # what it is decides the answer; it is logged there
+            if isinstance(error, web.HTTPException) and error.status < 400:
+                raise
+            return problem_response(error, route=_route(request))
     try:
         return await handler(request)
     except web.HTTPException as error:

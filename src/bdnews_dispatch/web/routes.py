@@ -16,6 +16,9 @@ from bdnews_dispatch.web import (
     wechat_callback,
 )
 from bdnews_dispatch.web.access import Permission, Route
+from bdnews_dispatch.web.api import description
+from bdnews_dispatch.web.api.calls import handler_of
+from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 
 _PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
 
@@ -44,6 +47,13 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/assets/{name}", assets.asset, _PUBLIC),
     Route("GET", "/live", operations.live, _PUBLIC),
     Route("GET", "/ready", operations.ready_word, _PUBLIC),
+    # Other programs.
+    Route("GET", "/api/v1", description.page, _PUBLIC),
+    Route("GET", "/api/v1/openapi.json", description.document, _PUBLIC),
+    *(
+        Route(one.method, f"/api/v1{one.path}", handler_of(one), Permission.TOKEN, right=one.right)
+        for one in ENDPOINTS
+    ),
     # The WeChat platform.
     Route("GET", "/wechat/callback", wechat_callback.echo, Permission.PLATFORM),
     Route("POST", "/wechat/callback", wechat_callback.take_push, Permission.PLATFORM),

@@ -5,6 +5,8 @@ No cookies, no script but two pages' own files, no frames, no address of ours in
 
 from aiohttp import web
 
+from bdnews_dispatch.web.api.bearers import REMAINING, headers_of
+
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -28,4 +30,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     )
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if (remaining := request.get(REMAINING)) is not None:
+        for name, value in headers_of(remaining).items():
+            response.headers.setdefault(name, value)
     response.headers.pop("Server", None)

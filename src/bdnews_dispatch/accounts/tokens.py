@@ -1,0 +1,114 @@
+"""Tokens of the JSON API: made, shown once, found again by their hash, revoked.
+
+In: a name, rights, an end; later the token of a request. Out: rows, and who it is. Callers: cli/, web/api/.
+"""
+
+import re
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from sqlmodel import col, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.accounts.models import ApiToken
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.errors import BdnewsError, NotFoundError
+
+#: What a token looks like: scanners for leaked secrets find it by its front.
+_FORM = re.compile(r"bdn_[A-Za-z0-9_-]{43}")
+_BYTES = 32
+LONGEST_NAME = 100
+#: The last use is written no more often: a row that every request changes would be the slowest part of it.
+_SEEN_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who calls. Attributes: token_id: of the row. scope: what it may."""
+
+    token_id: int
+    name: str
+    scope: frozenset[Right]
+
+
+async def make_token(
+    session: AsyncSession, clock: Clock, *, name: str, scope: Collection[Right], ends_at: datetime | None
+) -> str:
+    """Make a token.
+
+    Returns:
+        The token. It can't be shown again.
+
+    Raises:
+        BdnewsError: the name is missing, no right is named, or it would be over already.
+    """
+    name = " ".join(name.split())
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise BdnewsError(f"令牌的名称应为 1–{LONGEST_NAME} 个字", hint="写明给谁、做什么用。")
+    if not scope:
+        raise BdnewsError("没有写明令牌可以做什么", hint=f"从这些中选：{'、'.join(Right)}。")
+    now = clock()
+    if ends_at is not None and ends_at <= now:
+        raise BdnewsError("令牌的期限已经过了", hint="请写将来的一天。")
+    token = f"bdn_{secrets.token_urlsafe(_BYTES)}"
+    session.add(
+        ApiToken(
+            name=name,
+            sha256=_hash(token),
+            scope=sorted({right.value for right in scope}),
+            created_at=now,
+            ends_at=ends_at,
+        )
+    )
+    await session.flush()
+    return token
+
+
+async def bearer_of(session: AsyncSession, clock: Clock, token: str) -> Bearer | None:
+    """Who shows this token; None: nobody that may come in. A right that no longer exists allows nothing."""
+    if not _FORM.fullmatch(token):
+        return None
+    now = clock()
+    statement = select(ApiToken).where(ApiToken.sha256 == _hash(token), col(ApiToken.revoked_at).is_(None))
+    found = (await session.exec(statement)).first()
+    if found is None or found.id is None or (found.ends_at is not None and found.ends_at <= now):
+        return None
+    known = set(Right)
+    return Bearer(found.id, found.name, frozenset(Right(text) for text in found.scope if text in known))
+
+
+async def seen(session: AsyncSession, clock: Clock, token_id: int) -> None:
+    """It was used."""
+    now = clock()
+    await session.execute(
+        update(ApiToken)
+        .where(col(ApiToken.id) == token_id)
+        .where(or_(col(ApiToken.used_at).is_(None), col(ApiToken.used_at) < now - _SEEN_EVERY))
+        .values(used_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def tokens(session: AsyncSession) -> Sequence[ApiToken]:
+    """All of them, the newest first."""
+    return (await session.exec(select(ApiToken).order_by(col(ApiToken.id).desc()))).all()
+
+
+async def revoke(session: AsyncSession, clock: Clock, token_id: int) -> ApiToken:
+    """It is not good from now on. Raises: NotFoundError: there is none of that number."""
+    found = await session.get(ApiToken, token_id)
+    if found is None:
+        raise NotFoundError(f"没有编号为 {token_id} 的令牌", hint="用 bdnews tokens list 查看。")
+    if found.revoked_at is None:
+        found.revoked_at = clock()
+        session.add(found)
+        await session.flush()
+    return found
+
+
+def _hash(token: str) -> str:
+    return sha256(token.encode()).hexdigest()

@@ -1,0 +1,392 @@
+"""From a request to a resource's function and back: read, checked, in one transaction, written.
+
+In: an `Endpoint` and a request that access.py has let in. Out: JSON with an ETag. A GET reads; all else writes in one
+transaction, in which the condition (`If-Match`), the change and the answer that is given once (`Idempotency-Key`)
+stand or fall together.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from hashlib import sha256
+from typing import Annotated, Any, Generic, TypeVar
+from urllib.parse import quote
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from sqlmodel import col, delete
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.accounts.models import OnceAnswered
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.tokens import Bearer
+from bdnews_dispatch.web.api.bearers import BEARER
+from bdnews_dispatch.web.api.problems import ApiError, Detail, details_of
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, WAKE
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Item = TypeVar("Item")
+#: Of a page.
+MOST_ITEMS = 200
+#: How long an answer is given again.
+_KEPT = timedelta(days=1)
+_LONGEST_KEY = 200
+_HIGHEST_ID = 2**31 - 1
+
+
+def _plain(text: str) -> str:
+    if any(not character.isprintable() and character not in "\n\t" for character in text):
+        raise ValueError("不能有控制字符")
+    return text
+
+
+#: Text that a person wrote: no control characters, which no database and no mail takes.
+Text = Annotated[str, AfterValidator(_plain)]
+Id = Annotated[int, Field(ge=1, le=_HIGHEST_ID)]
+
+
+class Body(BaseModel):
+    """What a request holds; what is not known is refused by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """What an answer holds."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+class Numbered(Body):
+    """A path with a number."""
+
+    id: Id
+
+
+class Page(Answer, Generic[Item]):
+    """Some of many."""
+
+    items: list[Item]
+    next: str | None = Field(description="Cursor of the next page; null on the last.")
+
+
+class PageQuery(Body):
+    """Which page."""
+
+    cursor: Text = Field(
+        default="", max_length=200, description="`next` of the page before; empty: the first."
+    )
+    limit: int = Field(default=50, ge=1, le=MOST_ITEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that may be answered.
+
+    Attributes:
+        session: reads for a GET, else writes.
+        path, query, body: as their models have checked them; None where an endpoint has none.
+    """
+
+    request: web.Request
+    session: AsyncSession
+    bearer: Bearer
+    path: Any = None
+    query: Any = None
+    body: Any = None
+
+    @property
+    def origin(self) -> str:
+        """What is kept as the origin of what this call does."""
+        return f"API {self.bearer.name}"[:100]
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """An answer with its own address. Attributes: location: below /api/v1."""
+
+    answer: BaseModel
+    location: str
+
+
+Function = Callable[[Call], Awaitable[BaseModel | Created | AsyncIterator[bytes] | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An operation.
+
+    Attributes:
+        path: below /api/v1, with `{names}`.
+        handle: the function; its docstring's first line is the operation's summary.
+        answer: None: 204.
+        status: of success.
+        path_model, query, body: what checks them.
+        faults: statuses of problems beside those that any operation can have.
+        current: the function of the same address's GET, where `If-Match` guards this one.
+        must_match: without `If-Match` what somebody else has just written would be lost: 428.
+        upload: the request's content is a file; the function reads it, and opens its own transactions.
+        file: the answer is a file of this type, in pieces.
+    """
+
+    method: str
+    path: str
+    right: Right
+    handle: Function
+    answer: type[BaseModel] | None
+    status: int = 200
+    path_model: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    body: type[BaseModel] | None = None
+    faults: frozenset[int] = field(default_factory=frozenset)
+    current: Function | None = None
+    must_match: bool = False
+    upload: bool = False
+    file: str = ""
+
+    @property
+    def name(self) -> str:
+        """The operation's id."""
+        return f"{self.handle.__module__.rpartition('.')[2]}_{self.handle.__name__}"
+
+    @property
+    def summary(self) -> str:
+        return (self.handle.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    status: int
+    body: bytes
+    location: str = ""
+    again: bool = False
+
+
+def handler_of(endpoint: Endpoint) -> Handler:
+    """The handler of an endpoint's route."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        path = _checked(endpoint.path_model, dict(request.match_info), "path")
+        query = _checked(endpoint.query, _query(request), "query")
+        raw = b"" if endpoint.upload else await _raw(request, endpoint)
+        call = Call(request, None, request[BEARER], path, query, _body(endpoint, raw))  # type: ignore[arg-type]
+        database = request.app[DATABASE]
+        if endpoint.upload:
+            done = await _do(endpoint, call)
+            request.app[WAKE]()
+            return _answer(request, done, conditional=False)
+        if endpoint.file:
+            async with database.read() as session:
+                pieces = await endpoint.handle(replace(call, session=session))
+            assert isinstance(pieces, AsyncIterator)  # noqa: S101  # of an endpoint with a file
+            return await _file(request, endpoint.file, pieces)
+        if endpoint.method == "GET":
+            async with database.read() as session:
+                done = await _do(endpoint, replace(call, session=session))
+            return _answer(request, done, conditional=True)
+        async with database.write() as session:
+            done = await _once(endpoint, replace(call, session=session), raw)
+        request.app[WAKE]()
+        return _answer(request, done, conditional=False)
+
+    return handle
+
+
+async def _file(request: web.Request, kind: str, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={"Cache-Control": "private, no-store", "Content-Disposition": "attachment"}
+    )
+    response.content_type, response.charset = kind, "utf-8"
+    await response.prepare(request)
+    async for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _once(endpoint: Endpoint, call: Call, raw: bytes) -> _Done:
+    """With an Idempotency-Key the answer is kept with the change."""
+    key = call.request.headers.get("Idempotency-Key")
+    if key is None or endpoint.method != "POST":
+        await _check_condition(endpoint, call)
+        return await _do(endpoint, call)
+    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        where = Detail(parameter="Idempotency-Key", detail=f"应为 1–{_LONGEST_KEY} 个可见的 ASCII 字符")
+        raise ApiError(422, "idempotency.key", "Idempotency-Key 不能这样写", errors=[where])
+    session, clock = call.session, call.request.app[CLOCK]
+    told = f"{endpoint.method}\0{call.request.rel_url}\0".encode() + raw
+    fingerprint = sha256(told).hexdigest()
+    known = await session.get(OnceAnswered, (call.bearer.token_id, key))
+    if known is not None and known.at > clock() - _KEPT:
+        if known.fingerprint != fingerprint:
+            raise ApiError(
+                422, "idempotency.reused", "这个 Idempotency-Key 已用于另一个请求", hint="请换一个。"
+            )
+        return _Done(known.status, known.body.encode(), known.location, again=True)
+    done = await _do(endpoint, call)
+    await session.execute(
+        delete(OnceAnswered).where(
+            col(OnceAnswered.token_id) == call.bearer.token_id, col(OnceAnswered.at) <= clock() - _KEPT
+        )
+    )
+    session.add(
+        OnceAnswered(
+            token_id=call.bearer.token_id,
+            key=key,
+            fingerprint=fingerprint,
+            status=done.status,
+            location=done.location,
+            body=done.body.decode(),
+            at=clock(),
+        )
+    )
+    await session.flush()
+    return done
+
+
+async def _do(endpoint: Endpoint, call: Call) -> _Done:
+    result = await endpoint.handle(call)
+    if isinstance(result, Created):
+        return _Done(endpoint.status, _written(result.answer), f"/api/v1{quote(result.location)}")
+    assert not isinstance(result, AsyncIterator)  # noqa: S101  # an endpoint with a file answers otherwise
+    return _Done(endpoint.status, _written(result) if result is not None else b"")
+
+
+async def _check_condition(endpoint: Endpoint, call: Call) -> None:
+    """`If-Match` (RFC 9110 §13.1.1), in the transaction of the change."""
+    wanted = call.request.headers.get("If-Match")
+    if endpoint.current is None:
+        return
+    if wanted is None:
+        if endpoint.must_match:
+            raise ApiError(
+                428,
+                "condition.missing",
+                "请写明要改的是哪一个版本",
+                hint="先 GET，把答复中的 ETag 写进 If-Match。",
+                errors=[Detail(parameter="If-Match", detail="必须写")],
+            )
+        return
+    now = await endpoint.current(call)
+    assert isinstance(now, BaseModel)  # noqa: S101  # of a GET
+    if wanted.strip() != "*" and _tag(_written(now)) not in [one.strip() for one in wanted.split(",")]:
+        raise ApiError(412, "condition.failed", "它已被别人改过，没有更改任何内容", hint="请重新 GET，再改。")
+
+
+def _answer(request: web.Request, done: _Done, *, conditional: bool) -> web.Response:
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    if done.location:
+        headers["Location"] = done.location
+    if done.again:
+        headers["Idempotency-Replayed"] = "true"
+    if not done.body:
+        return web.Response(status=done.status, headers=headers)
+    headers["ETag"] = _tag(done.body)
+    if conditional and headers["ETag"] in [
+        one.strip() for one in request.headers.get("If-None-Match", "").split(",")
+    ]:
+        return web.Response(status=304, headers=headers)
+    return web.Response(
+        status=done.status, body=done.body, content_type="application/json", charset="utf-8", headers=headers
+    )
+
+
+def _written(answer: BaseModel) -> bytes:
+    return answer.model_dump_json().encode()
+
+
+def _tag(body: bytes) -> str:
+    return f'"{sha256(body).hexdigest()[:32]}"'
+
+
+def _query(request: web.Request) -> dict[str, Any]:
+    """Each name once: of several values it would be anybody's guess which one counts."""
+    found: dict[str, Any] = {}
+    for name, value in request.query.items():
+        if name in found:
+            where = Detail(parameter=name, detail="写了不止一次")
+            raise ApiError(422, "parameter.twice", "参数写了不止一次", errors=[where])
+        found[name] = value
+    return found
+
+
+def _checked(model: type[BaseModel] | None, given: Mapping[str, Any], what: str) -> Any:
+    if model is None:
+        if given and what == "query":
+            errors = [Detail(parameter=name, detail="不认识") for name in given]
+            raise ApiError(422, "parameter.unknown", "不认识的参数", errors=errors)
+        return None
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise ApiError(
+            422, f"{what}.invalid", "参数不对", errors=details_of(error.errors(), in_body=False)
+        ) from None
+
+
+async def _raw(request: web.Request, endpoint: Endpoint) -> bytes:
+    if endpoint.body is None:
+        if request.body_exists and await request.content.read(1):
+            raise ApiError(415, "body.unwanted", "这个请求不应有内容")
+        return b""
+    if request.content_type != "application/json":
+        raise ApiError(
+            415,
+            "content_type",
+            "内容应为 JSON",
+            hint="Content-Type: application/json",
+            headers={"Accept": "application/json"},
+        )
+    return await request.read()
+
+
+def _body(endpoint: Endpoint, raw: bytes) -> Any:
+    if endpoint.body is None:
+        return None
+    try:
+        return endpoint.body.model_validate_json(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        if found and found[0]["type"] == "json_invalid":
+            raise ApiError(
+                400, "json", "内容不是正确的 JSON", errors=details_of(found, in_body=True)
+            ) from None
+        raise ApiError(422, "body.invalid", "内容不对", errors=details_of(found, in_body=True)) from None
+
+
+def cursor_of(last: int | None) -> str | None:
+    """Where the next page begins. Args: last: id of the last one here; None: there are no more."""
+    if last is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps([last]).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> int:
+    """The id behind which a page begins; 0 for the first.
+
+    Raises:
+        ApiError: it is not one of ours.
+    """
+    if not cursor:
+        return 0
+    try:
+        (last,) = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if isinstance(last, int) and not isinstance(last, bool) and 0 <= last < 2**63:
+            return last
+    except (ValueError, TypeError, binascii.Error, RecursionError):
+        pass
+    raise ApiError(
+        422,
+        "cursor",
+        "这不是我们给的 cursor",
+        errors=[Detail(parameter="cursor", detail="请用答复中的 next")],
+    )
+
+
+def page_of(rows: list[Any], limit: int, id_of: Callable[[Any], int | None]) -> tuple[list[Any], str | None]:
+    """A page of what was read with `limit + 1`, and the cursor behind it."""
+    shown = rows[:limit]
+    return shown, cursor_of(id_of(shown[-1])) if len(rows) > limit else None

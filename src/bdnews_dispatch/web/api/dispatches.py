@@ -1,0 +1,209 @@
+"""`/dispatches`: started, watched, paused, gone on with, cancelled; what a dispatch would reach; what came of it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+from sqlmodel import col, select
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.dispatch import control
+from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
+from bdnews_dispatch.dispatch.planning import Planner
+from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
+from bdnews_dispatch.dispatch.states import DispatchState
+from bdnews_dispatch.dispatch.titles import titles
+from bdnews_dispatch.issues.models import Issue
+from bdnews_dispatch.issues.publishing import find_issue
+from bdnews_dispatch.subscribers.targeting import Target, read_target
+from bdnews_dispatch.web.api.calls import (
+    Answer,
+    Body,
+    Call,
+    Created,
+    Endpoint,
+    Id,
+    Numbered,
+    Page,
+    PageQuery,
+    Text,
+    page_of,
+    read_cursor,
+)
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
+
+_Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]
+
+
+class DispatchAnswer(Answer):
+    """A dispatch. `counts`: deliveries by state; `reasons`: why some were not sent, by reason."""
+
+    id: int
+    title: str
+    kind: DispatchKind
+    publication: str
+    state: DispatchState
+    due_at: datetime
+    created_at: datetime
+    planned_at: datetime | None
+    finished_at: datetime | None
+    note: str
+    urgent: bool
+    deliveries: int
+    counts: dict[str, int]
+    channels: dict[str, dict[str, int]]
+    reasons: dict[str, int]
+
+
+class Whom(Body):
+    """An issue, and whom it is for; with nothing named: everybody who reads every issue."""
+
+    issue: Id = Field(description="Its total number.")
+    publication: Text | None = Field(default=None, max_length=40)
+    lists: _Names = Field(default_factory=list)
+    segments: _Names = Field(default_factory=list)
+    except_lists: _Names = Field(default_factory=list)
+    except_segments: _Names = Field(default_factory=list)
+
+
+class NewDispatch(Whom):
+    """A dispatch to start; the same one again is the one that is there."""
+
+    at: AwareDatetime | None = Field(default=None, description="When; left out: now.")
+
+
+class Audience(Answer):
+    """Whom a dispatch would reach, and whom each rule leaves out."""
+
+    subscribed: int
+    not_named: int
+    excluded: dict[str, int]
+    left: int
+    planned: dict[str, int]
+    left_out: dict[str, int]
+
+
+class Note(Body):
+    """Why."""
+
+    note: Text = Field(default="", max_length=200)
+
+
+async def index(call: Call) -> Page[DispatchAnswer]:
+    """发送任务，按编号。"""
+    query: PageQuery = call.query
+    statement = (
+        select(Dispatch.id)
+        .where(col(Dispatch.id) > read_cursor(query.cursor))
+        .order_by(col(Dispatch.id))
+        .limit(query.limit + 1)
+    )
+    ids = [id_ for id_ in (await call.session.exec(statement)).all() if id_ is not None]
+    shown, following = page_of(ids, query.limit, lambda id_: id_)
+    return Page(items=[await _one(call, id_) for id_ in shown], next=following)
+
+
+async def show(call: Call) -> DispatchAnswer:
+    """一个发送任务：各状态、各渠道的数量，未发的原因。"""
+    return await _one(call, call.path.id)
+
+
+async def start(call: Call) -> Created:
+    """分发一期。再次执行只会发给还没有收到的人，不会重复。"""
+    body: NewDispatch = call.body
+    issue, target = await _wanted(call, body)
+    started = await start_issue(call.session, call.request.app[CLOCK], issue, target=target, at=body.at)
+    assert started.dispatch.id is not None  # noqa: S101  # flushed
+    return Created(await _one(call, started.dispatch.id), f"/dispatches/{started.dispatch.id}")
+
+
+async def audience(call: Call) -> Audience:
+    """先看会发给谁：各条规则各减去多少人，各渠道多少份，其余为何不发。不写入任何内容。"""
+    app = call.request.app
+    issue, target = await _wanted(call, call.body)
+    planner = Planner(app[DATABASE], app[CLOCK], app[PUBLICATIONS], app[LINKS])
+    found = await planner.forecast(call.session, issue_dispatch(app[CLOCK], issue, target))
+    return Audience.model_validate(found.as_json(), extra="ignore")
+
+
+async def pause(call: Call) -> DispatchAnswer:
+    """暂停：不再开始新的投递，正在发出的发完。"""
+    body: Note = call.body
+    await control.pause(call.session, call.path.id, note=body.note or call.origin)
+    return await _one(call, call.path.id)
+
+
+async def resume(call: Call) -> DispatchAnswer:
+    """从停下的地方继续。"""
+    await control.resume(call.session, call.path.id)
+    return await _one(call, call.path.id)
+
+
+async def cancel(call: Call) -> DispatchAnswer:
+    """取消：还没有发出的不再发。"""
+    body: Note = call.body
+    await control.cancel(call.session, call.request.app[CLOCK], call.path.id, note=body.note or call.origin)
+    return await _one(call, call.path.id)
+
+
+async def _wanted(call: Call, body: Whom) -> tuple[Issue, Target]:
+    publication = call.request.app[PUBLICATIONS].named(body.publication)
+    issue = await find_issue(call.session, publication.key, body.issue)
+    target = await read_target(
+        call.session,
+        lists=body.lists,
+        segments=body.segments,
+        excluded_lists=body.except_lists,
+        excluded_segments=body.except_segments,
+    )
+    return issue, target
+
+
+async def _one(call: Call, dispatch_id: int) -> DispatchAnswer:
+    shown: dict[str, Any] = await control.show(call.session, dispatch_id)
+    named = await titles(call.session, [dispatch_id])
+    dispatch = await control.find_dispatch(call.session, dispatch_id)
+    more = {
+        "title": named.get(dispatch_id, ""),
+        "planned_at": dispatch.planned_at,
+        "created_at": dispatch.created_at,
+        "finished_at": dispatch.finished_at,
+        "urgent": dispatch.urgent,
+    }
+    return DispatchAnswer.model_validate({**shown, **more}, extra="ignore")
+
+
+_READ, _WRITE = Right.DISPATCHES_READ, Right.DISPATCHES_WRITE
+_ONE = "/dispatches/{id}"
+_STATE = frozenset({409})
+ENDPOINTS = (
+    Endpoint("GET", "/dispatches", _READ, index, Page[DispatchAnswer], query=PageQuery),
+    Endpoint(
+        "POST",
+        "/dispatches",
+        _WRITE,
+        start,
+        DispatchAnswer,
+        201,
+        body=NewDispatch,
+        faults=frozenset({404, 409}),
+    ),
+    Endpoint(
+        "POST", "/dispatches/audience", _READ, audience, Audience, body=Whom, faults=frozenset({404, 409})
+    ),
+    Endpoint("GET", _ONE, _READ, show, DispatchAnswer, path_model=Numbered),
+    Endpoint(
+        "POST", f"{_ONE}/pause", _WRITE, pause, DispatchAnswer, path_model=Numbered, body=Note, faults=_STATE
+    ),
+    Endpoint("POST", f"{_ONE}/resume", _WRITE, resume, DispatchAnswer, path_model=Numbered, faults=_STATE),
+    Endpoint(
+        "POST",
+        f"{_ONE}/cancel",
+        _WRITE,
+        cancel,
+        DispatchAnswer,
+        path_model=Numbered,
+        body=Note,
+        faults=_STATE,
+    ),
+)

@@ -1,0 +1,24 @@
+"""Every operation of the API. Read by routes.py and by description.py; tests walk it."""
+
+from bdnews_dispatch.web.api import (
+    dispatches,
+    events,
+    imports,
+    lists,
+    reports,
+    segments,
+    subscribers,
+    suppressions,
+)
+from bdnews_dispatch.web.api.calls import Endpoint
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *subscribers.ENDPOINTS,
+    *lists.ENDPOINTS,
+    *segments.ENDPOINTS,
+    *suppressions.ENDPOINTS,
+    *imports.ENDPOINTS,
+    *dispatches.ENDPOINTS,
+    *reports.ENDPOINTS,
+    *events.ENDPOINTS,
+)

@@ -1,0 +1,73 @@
+"""`/events`: what happened, in the order in which it was written."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+from sqlmodel import col, select
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.web.api.calls import (
+    Answer,
+    Call,
+    Endpoint,
+    Page,
+    PageQuery,
+    Text,
+    cursor_of,
+    page_of,
+    read_cursor,
+)
+from bdnews_dispatch.web.keys import CLOCK
+
+#: Younger ones wait: on PostgreSQL one with a lower number may still be on its way, and a cursor would pass it by.
+_SETTLED = timedelta(seconds=5)
+#: What a WeChat user wrote and who they are is for our own handlers.
+_INTERNAL = ("wechat.pushed",)
+
+
+class EventAnswer(Answer):
+    """Something that happened. `data` holds ids, never an address."""
+
+    id: int
+    name: str
+    at: datetime
+    data: dict[str, Any]
+
+
+class Events(Page[EventAnswer]):
+    """Events; `next` is there even where there are no more yet: ask again with it later."""
+
+    next: str = Field(description="Cursor behind the last one here: what happens from now on comes after it.")
+
+
+class EventsQuery(PageQuery):
+    """Which."""
+
+    name: Text = Field(default="", max_length=64, description="Such as dispatch.created.")
+
+
+async def index(call: Call) -> Events:
+    """发生过的事，按发生的先后；记住 next，下次从那里接着取。"""
+    query: EventsQuery = call.query
+    after = read_cursor(query.cursor)
+    statement = (
+        select(Event)
+        .where(col(Event.id) > after, col(Event.name).not_in(_INTERNAL))
+        .where(col(Event.created_at) < call.request.app[CLOCK]() - _SETTLED)
+        .order_by(col(Event.id))
+        .limit(query.limit + 1)
+    )
+    if query.name:
+        statement = statement.where(Event.name == query.name)
+    rows, _ = page_of(list((await call.session.exec(statement)).all()), query.limit, lambda row: row.id)
+    items = [
+        EventAnswer(id=row.id, name=row.name, at=row.created_at, data=row.payload)
+        for row in rows
+        if row.id is not None
+    ]
+    return Events(items=items, next=cursor_of(items[-1].id if items else after) or "")
+
+
+ENDPOINTS = (Endpoint("GET", "/events", Right.EVENTS_READ, index, Events, query=EventsQuery),)

@@ -1,0 +1,135 @@
+"""`/reports`: what came of dispatches, and growth."""
+
+from datetime import date, datetime, timedelta
+
+from pydantic import Field
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.dispatch.models import DispatchKind
+from bdnews_dispatch.dispatch.states import DispatchState
+from bdnews_dispatch.reports import reading
+from bdnews_dispatch.reports.models import Dimension
+from bdnews_dispatch.web.api.calls import Answer, Body, Call, Endpoint, Numbered, Text
+from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS, SETTINGS
+
+
+class Figures(Answer):
+    """Deliveries (`planned` to `complained`), people (`people` to `machine_clicked`), rates between 0 and 1."""
+
+    planned: int
+    skipped: int
+    cancelled: int
+    failed: int
+    uncertain: int
+    sent: int
+    delivered: int
+    bounced: int
+    complained: int
+    people: int
+    untracked: int
+    opened: int
+    clicked: int
+    unsubscribed: int
+    machine_opened: int
+    machine_clicked: int
+    delivery_rate: float | None
+    open_rate: float | None
+    click_rate: float | None
+    unsubscribe_rate: float | None
+    bounce_rate: float | None
+    complaint_rate: float | None
+
+
+class Line(Answer):
+    """One value of a dimension. `label`: of an article its address."""
+
+    value: str
+    label: str
+    figures: Figures
+
+
+class Headline(Answer):
+    """A dispatch. `counted_at`: null where it was not counted yet."""
+
+    dispatch_id: int
+    title: str
+    kind: DispatchKind
+    created_at: datetime
+    counted_at: datetime | None
+    figures: Figures
+
+
+class Report(Answer):
+    """A dispatch, by every dimension, with the medians of earlier ones of its kind."""
+
+    headline: Headline
+    publication: str
+    state: DispatchState
+    lines: dict[Dimension, list[Line]]
+    earlier: dict[str, float | None]
+    compared: int
+
+
+class Headlines(Answer):
+    """Dispatches, the latest first."""
+
+    items: list[Headline]
+
+
+class Movement(Answer):
+    """Of a section; "" counts everybody, "*" readers of the whole issue."""
+
+    section: str
+    joined: int
+    gone: int
+
+
+class Growth(Answer):
+    """Who joined and who left."""
+
+    items: list[Movement]
+
+
+class Days(Body):
+    """Which days, both included; left out: the last 365."""
+
+    publication: Text | None = Field(default=None, max_length=40)
+    since: date | None = None
+    until: date | None = None
+
+
+async def of_dispatch(call: Call) -> Report:
+    """一次发送的结果。机器的打开与点击另列；不愿被统计的读者不计入比率。"""
+    return Report.model_validate(await reading.report(call.session, call.path.id))
+
+
+async def index(call: Call) -> Headlines:
+    """一段时间里的各次发送，最近的在前。"""
+    key, first, last = _asked(call)
+    zone = call.request.app[SETTINGS].service.timezone
+    found = await reading.over_time(call.session, key, first, last, zone)
+    return Headlines(items=[Headline.model_validate(one) for one in found])
+
+
+async def growth(call: Call) -> Growth:
+    """订阅者的增减：全部、整期读者、各栏目。"""
+    key, first, last = _asked(call)
+    app = call.request.app
+    zone = app[SETTINGS].service.timezone
+    found = await reading.growth(call.session, key, first, last, zone, app[CLOCK]())
+    return Growth(items=[Movement.model_validate(one) for one in found])
+
+
+def _asked(call: Call) -> tuple[str, date, date]:
+    app, query = call.request.app, call.query
+    last = query.until or app[CLOCK]().astimezone(app[SETTINGS].service.timezone).date()
+    first = query.since or max(last, date.min + timedelta(days=366)) - timedelta(days=365)
+    return app[PUBLICATIONS].named(query.publication).key, first, last
+
+
+_READ = Right.REPORTS_READ
+ENDPOINTS = (
+    Endpoint("GET", "/reports/dispatches", _READ, index, Headlines, query=Days, faults=frozenset({404})),
+    Endpoint("GET", "/reports/dispatches/{id}", _READ, of_dispatch, Report, path_model=Numbered),
+    Endpoint("GET", "/reports/growth", _READ, growth, Growth, query=Days, faults=frozenset({404})),
+)
