@@ -14,6 +14,7 @@ from bdnews_dispatch.db.migrate import upgrade
 
 #: Folders of tests whose rows may be in either.
 ON_BOTH = {
+    "accounts",
     "dispatch",
     "issues",
     "letters",

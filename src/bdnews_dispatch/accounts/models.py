@@ -1,11 +1,13 @@
-"""Tables of accounts: tokens of the JSON API, and what they have asked for once."""
+"""Tables of accounts: tokens of the JSON API and what they asked for once; users, their sessions, what they did."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, Text
 from sqlmodel import Field, SQLModel
 
-from bdnews_dispatch.db.types import UtcDateTime
+from bdnews_dispatch.accounts.rights import Role
+from bdnews_dispatch.db.types import BigId, UtcDateTime, enum_type
 
 
 class ApiToken(SQLModel, table=True):
@@ -44,3 +46,85 @@ class OnceAnswered(SQLModel, table=True):
     location: str = Field(default="", max_length=500)
     body: str = Field(sa_type=Text)
     at: datetime = Field(sa_type=UtcDateTime, index=True)
+
+
+class User(SQLModel, table=True):
+    """Somebody who may use the console.
+
+    Attributes:
+        email_key: the address with its case folded: by it they sign in.
+        password: by argon2id; empty: they have not chosen one yet, and can't sign in.
+        disabled_at: from then on they can't sign in, and no session of theirs is good.
+    """
+
+    __tablename__ = "console_user"
+    id: int | None = Field(default=None, primary_key=True)
+    email: str = Field(max_length=254)
+    email_key: str = Field(max_length=254, unique=True)
+    name: str = Field(default="", max_length=100)
+    role: Role = Field(sa_type=enum_type(Role))
+    password: str = Field(default="", max_length=200)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ConsoleSession(SQLModel, table=True):
+    """Somebody who has signed in, on one browser.
+
+    Attributes:
+        sha256: of the cookie's value, which is kept nowhere.
+        csrf: stands in every form of this session.
+        seen_at: to the minute; a session that was not seen for long is over.
+    """
+
+    __tablename__ = "console_session"
+    id: int | None = Field(default=None, primary_key=True)
+    sha256: str = Field(max_length=64, unique=True)
+    user_id: int = Field(foreign_key="console_user.id", index=True)
+    csrf: str = Field(max_length=43)
+    network: str = Field(default="", max_length=50)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class PasswordLink(SQLModel, table=True):
+    """A link by which somebody chooses a password, once: the first one, or another one."""
+
+    __tablename__ = "password_link"
+    id: int | None = Field(default=None, primary_key=True)
+    sha256: str = Field(max_length=64, unique=True)
+    user_id: int = Field(foreign_key="console_user.id", index=True)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    ends_at: datetime = Field(sa_type=UtcDateTime)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class SignInFailure(SQLModel, table=True):
+    """Somebody gave a wrong password. `account`: a hash of what they called themselves."""
+
+    __tablename__ = "sign_in_failure"
+    id: int | None = Field(default=None, primary_key=True)
+    account: str = Field(max_length=64, index=True)
+    network: str = Field(max_length=50, index=True)
+    at: datetime = Field(sa_type=UtcDateTime)
+
+
+class AuditEntry(SQLModel, table=True):
+    """Who did what. Append-only: each entry's hash covers the one before, so that a change shows.
+
+    Attributes:
+        actor: `user:3`, `token:2`, `cli`.
+        subject: what it was done to: `subscriber:7`, `list:会场`.
+        change: before and after, without addresses.
+        hash: of all of this and of the entry before.
+    """
+
+    __tablename__ = "audit_entry"
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
+    at: datetime = Field(sa_type=UtcDateTime)
+    actor: str = Field(max_length=40)
+    action: str = Field(max_length=60)
+    subject: str = Field(default="", max_length=150)
+    change: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    network: str = Field(default="", max_length=50)
+    hash: str = Field(max_length=64)

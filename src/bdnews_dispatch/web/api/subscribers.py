@@ -1,12 +1,9 @@
 """`/subscribers`: people, what they agreed to, their tags; their data."""
 
-from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field, RootModel
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
@@ -15,19 +12,13 @@ from bdnews_dispatch.privacy.erasing import erase as erase_person
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.adding import Said, add_by_hand
 from bdnews_dispatch.subscribers.agreements import Proof, unsubscribe
-from bdnews_dispatch.subscribers.fields import LONGEST_ADDRESS, LONGEST_NAME, SectionNames, address_key
+from bdnews_dispatch.subscribers.fields import LONGEST_ADDRESS, LONGEST_NAME, SectionNames
 from bdnews_dispatch.subscribers.models import (
     Cadence,
     Channel,
     ChannelChoice,
-    ListMembership,
-    MailingList,
-    Subscriber,
-    SubscriberAttribute,
-    SubscriberTag,
-    Subscription,
-    Suppression,
 )
+from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
 from bdnews_dispatch.web.api.calls import (
     Answer,
@@ -130,24 +121,8 @@ class Everything(RootModel[dict[str, Any]]):
 async def index(call: Call) -> Page[SubscriberAnswer]:
     """订阅者，按编号；可按邮箱、openid、标签、名单筛选。"""
     query: SubscribersQuery = call.query
-    statement = select(Subscriber).where(col(Subscriber.id) > read_cursor(query.cursor))
-    if query.email:
-        statement = statement.where(Subscriber.email_key == address_key(query.email))
-    if query.openid:
-        statement = statement.where(Subscriber.openid == query.openid)
-    if query.tag:
-        tagged = select(SubscriberTag.subscriber_id).where(SubscriberTag.tag == query.tag)
-        statement = statement.where(col(Subscriber.id).in_(tagged))
-    if query.list:
-        on_it = (
-            select(ListMembership.subscriber_id)
-            .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
-            .where(MailingList.name == query.list, col(ListMembership.left_at).is_(None))
-        )
-        statement = statement.where(col(Subscriber.id).in_(on_it))
-    rows = list(
-        (await call.session.exec(statement.order_by(col(Subscriber.id)).limit(query.limit + 1))).all()
-    )
+    wanted = Wanted(email=query.email, openid=query.openid, tag=query.tag, list_name=query.list)
+    rows = await find_people(call.session, wanted, after=read_cursor(query.cursor), limit=query.limit + 1)
     shown, following = page_of(rows, query.limit, lambda row: row.id)
     return Page(items=await _described(call.session, shown), next=following)
 
@@ -221,72 +196,7 @@ async def erase(call: Call) -> None:
 
 async def _one(session: AsyncSession, subscriber_id: int) -> SubscriberAnswer:
     person = await people.find_by_id(session, subscriber_id)
-    return (await _described(session, [person]))[0]
-
-
-async def _described(session: AsyncSession, persons: Sequence[Subscriber]) -> list[SubscriberAnswer]:
-    """Everything of a page, in a few statements."""
-    ids = [person.id for person in persons if person.id is not None]
-    agreements: dict[int, list[AgreementAnswer]] = defaultdict(list)
-    current = (
-        select(Subscription)
-        .where(col(Subscription.subscriber_id).in_(ids), col(Subscription.ended_at).is_(None))
-        .order_by(col(Subscription.id))
-    )
-    for row in (await session.exec(current)).all():
-        agreements[row.subscriber_id].append(AgreementAnswer.model_validate(row, extra="ignore"))
-    lists: dict[int, list[str]] = defaultdict(list)
-    on_lists = (
-        select(ListMembership.subscriber_id, MailingList.name)
-        .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
-        .where(col(ListMembership.subscriber_id).in_(ids), col(ListMembership.left_at).is_(None))
-        .order_by(col(MailingList.name))
-    )
-    for subscriber_id, name in (await session.exec(on_lists)).all():
-        lists[subscriber_id].append(name)
-    tags: dict[int, list[str]] = defaultdict(list)
-    tagged = (
-        select(SubscriberTag)
-        .where(col(SubscriberTag.subscriber_id).in_(ids))
-        .order_by(col(SubscriberTag.tag))
-    )
-    for tag in (await session.exec(tagged)).all():
-        tags[tag.subscriber_id].append(tag.tag)
-    attributes: dict[int, dict[str, str]] = defaultdict(dict)
-    known = (
-        select(SubscriberAttribute)
-        .where(col(SubscriberAttribute.subscriber_id).in_(ids))
-        .order_by(col(SubscriberAttribute.name))
-    )
-    for attribute in (await session.exec(known)).all():
-        attributes[attribute.subscriber_id][attribute.name] = attribute.value
-    targets = [target for person in persons for target in (person.email_key, person.openid) if target]
-    stopped = select(Suppression.channel, Suppression.target).where(col(Suppression.target).in_(targets))
-    suppressed = set((await session.exec(stopped)).all()) if targets else set()
-    return [
-        SubscriberAnswer(
-            id=person.id,
-            email=person.email,
-            openid=person.openid,
-            name=person.name,
-            language=person.language,
-            no_tracking=person.no_tracking,
-            created_at=person.created_at,
-            last_opened_at=person.last_opened_at,
-            erased_at=person.erased_at,
-            agreements=agreements[person.id],
-            lists=lists[person.id],
-            tags=tags[person.id],
-            attributes=attributes[person.id],
-            suppressed=[
-                channel
-                for channel, target in ((Channel.EMAIL, person.email_key), (Channel.WECHAT, person.openid))
-                if (channel, target) in suppressed
-            ],
-        )
-        for person in persons
-        if person.id is not None
-    ]
+    return SubscriberAnswer.model_validate((await profiles_of(session, [person]))[0])
 
 
 _READ, _WRITE = Right.SUBSCRIBERS_READ, Right.SUBSCRIBERS_WRITE

@@ -1,0 +1,184 @@
+"""People found, and what is known of each: what they agree to now, lists, tags, attributes, whether they are suppressed.
+
+In: what is looked for. Out: plain data, a page at a time, in a few statements. Callers: web/api/, web/console/.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.subscribers.fields import address_key
+from bdnews_dispatch.subscribers.models import (
+    Cadence,
+    Channel,
+    ChannelChoice,
+    ListMembership,
+    MailingList,
+    Subscriber,
+    SubscriberAttribute,
+    SubscriberTag,
+    Subscription,
+    Suppression,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementNow:
+    """What somebody agrees to now."""
+
+    publication: str
+    whole_issue: bool
+    sections: list[str]
+    channel: ChannelChoice
+    cadence: Cadence
+    paused_until: datetime | None
+    origin: str
+    began_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A person."""
+
+    id: int
+    email: str | None
+    openid: str | None
+    name: str
+    language: str
+    no_tracking: bool
+    created_at: datetime
+    last_opened_at: datetime | None
+    erased_at: datetime | None
+    agreements: list[AgreementNow]
+    lists: list[str]
+    tags: list[str]
+    attributes: dict[str, str]
+    suppressed: list[Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whom. Everything that is given must fit.
+
+    Attributes:
+        words: the beginning of an address or of a name, an openid, or a number.
+        email, openid: whole.
+    """
+
+    words: str = ""
+    email: str = ""
+    openid: str = ""
+    tag: str = ""
+    list_name: str = ""
+
+
+async def find_people(
+    session: AsyncSession, wanted: Wanted, *, after: int = 0, limit: int
+) -> list[Subscriber]:
+    """In the order of their numbers, behind one. Who has been erased is found by number alone."""
+    statement = select(Subscriber).where(col(Subscriber.id) > after)
+    if wanted.words:
+        words = wanted.words.strip()
+        fits = [
+            col(Subscriber.email_key).startswith(address_key(words), autoescape=True),
+            col(Subscriber.name).startswith(words, autoescape=True),
+            col(Subscriber.openid) == words,
+        ]
+        if words.isascii() and words.isdigit() and len(words) < 10:
+            fits.append(col(Subscriber.id) == int(words))
+        statement = statement.where(or_(*fits))
+    if wanted.email:
+        statement = statement.where(Subscriber.email_key == address_key(wanted.email))
+    if wanted.openid:
+        statement = statement.where(Subscriber.openid == wanted.openid)
+    if wanted.tag:
+        tagged = select(SubscriberTag.subscriber_id).where(SubscriberTag.tag == wanted.tag)
+        statement = statement.where(col(Subscriber.id).in_(tagged))
+    if wanted.list_name:
+        on_it = (
+            select(ListMembership.subscriber_id)
+            .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
+            .where(MailingList.name == wanted.list_name, col(ListMembership.left_at).is_(None))
+        )
+        statement = statement.where(col(Subscriber.id).in_(on_it))
+    return list((await session.exec(statement.order_by(col(Subscriber.id)).limit(limit))).all())
+
+
+async def profiles_of(session: AsyncSession, persons: Sequence[Subscriber]) -> list[Profile]:
+    """What is known of each."""
+    ids = [person.id for person in persons if person.id is not None]
+    agreements: dict[int, list[AgreementNow]] = defaultdict(list)
+    current = (
+        select(Subscription)
+        .where(col(Subscription.subscriber_id).in_(ids), col(Subscription.ended_at).is_(None))
+        .order_by(col(Subscription.id))
+    )
+    for row in (await session.exec(current)).all():
+        agreements[row.subscriber_id].append(
+            AgreementNow(
+                row.publication,
+                row.whole_issue,
+                row.sections,
+                row.channel,
+                row.cadence,
+                row.paused_until,
+                row.origin,
+                row.began_at,
+            )
+        )
+    lists: dict[int, list[str]] = defaultdict(list)
+    on_lists = (
+        select(ListMembership.subscriber_id, MailingList.name)
+        .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
+        .where(col(ListMembership.subscriber_id).in_(ids), col(ListMembership.left_at).is_(None))
+        .order_by(col(MailingList.name))
+    )
+    for subscriber_id, name in (await session.exec(on_lists)).all():
+        lists[subscriber_id].append(name)
+    tags: dict[int, list[str]] = defaultdict(list)
+    tagged = (
+        select(SubscriberTag)
+        .where(col(SubscriberTag.subscriber_id).in_(ids))
+        .order_by(col(SubscriberTag.tag))
+    )
+    for tag in (await session.exec(tagged)).all():
+        tags[tag.subscriber_id].append(tag.tag)
+    attributes: dict[int, dict[str, str]] = defaultdict(dict)
+    known = (
+        select(SubscriberAttribute)
+        .where(col(SubscriberAttribute.subscriber_id).in_(ids))
+        .order_by(col(SubscriberAttribute.name))
+    )
+    for attribute in (await session.exec(known)).all():
+        attributes[attribute.subscriber_id][attribute.name] = attribute.value
+    targets = [target for person in persons for target in (person.email_key, person.openid) if target]
+    stopped = select(Suppression.channel, Suppression.target).where(col(Suppression.target).in_(targets))
+    suppressed = set((await session.exec(stopped)).all()) if targets else set()
+    return [
+        Profile(
+            id=person.id,
+            email=person.email,
+            openid=person.openid,
+            name=person.name,
+            language=person.language,
+            no_tracking=person.no_tracking,
+            created_at=person.created_at,
+            last_opened_at=person.last_opened_at,
+            erased_at=person.erased_at,
+            agreements=agreements[person.id],
+            lists=lists[person.id],
+            tags=tags[person.id],
+            attributes=attributes[person.id],
+            suppressed=[
+                channel
+                for channel, target in ((Channel.EMAIL, person.email_key), (Channel.WECHAT, person.openid))
+                if (channel, target) in suppressed
+            ],
+        )
+        for person in persons
+        if person.id is not None
+    ]
