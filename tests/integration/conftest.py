@@ -61,6 +61,7 @@ def backend(
 
     def copied(folder: Path) -> str:
         if not (folder / making.DATABASE_FILE).exists():
+            folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(sqlite_template, folder / making.DATABASE_FILE)
         return plain(folder)
 

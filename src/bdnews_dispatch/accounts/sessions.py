@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlmodel import col, delete, func, select, update
+from sqlmodel import and_, col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.models import ConsoleSession, SignInFailure, User
@@ -24,10 +24,12 @@ from bdnews_dispatch.errors import BdnewsError
 #: A session ends when nobody has used it for so long, and after so long in any case (OWASP ASVS 5.0 §7.3).
 IDLE = timedelta(hours=8)
 LASTS = timedelta(days=7)
-#: Wrong passwords within a quarter of an hour: for one name, and from one network, behind which an office may sit.
+#: Tries within a quarter of an hour: for one name from one network, and from a network, behind which an office may sit.
 TRIES_WITHIN = timedelta(minutes=15)
 MOST_FOR_NAME = 8
 MOST_FROM_NETWORK = 40
+#: For one name from anywhere: higher, or a stranger could keep its owner out.
+MOST_FOR_NAME_ANYWHERE = 100
 _SEEN_EVERY = timedelta(minutes=1)
 _BYTES = 32
 
@@ -42,7 +44,7 @@ class TooManyTriesError(SignInError):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who is at the other end. Attributes: csrf: what every form must hold."""
+    """Who is at the other end. Attributes: csrf: what every form must hold. unseen: `seen` has something to write."""
 
     session_id: int
     user_id: int
@@ -50,6 +52,7 @@ class SignedIn:
     name: str
     role: Role
     csrf: str
+    unseen: bool
 
     @property
     def actor(self) -> str:
@@ -72,8 +75,10 @@ async def sign_in(database: Database, clock: Clock, *, email: str, password: str
         TooManyTriesError: too many were.
     """
     account = _hash(email.strip().casefold())
-    async with database.read() as session:
+    async with database.write() as session:
+        # Written before the password is looked at: those that come together are all counted.
         await _check_tries(session, clock, account, network)
+        session.add(SignInFailure(account=account, network=network, at=clock()))
         user = await find_user(session, email)
     hashed = user.password if user is not None and user.disabled_at is None else ""
     right = await asyncio.to_thread(fits, password, hashed)
@@ -82,7 +87,6 @@ async def sign_in(database: Database, clock: Clock, *, email: str, password: str
         found = await session.get(User, user.id) if user is not None else None
         # What was true before the password was looked at may no longer be.
         if not right or found is None or found.disabled_at is not None or found.password != hashed:
-            session.add(SignInFailure(account=account, network=network, at=clock()))
             value = ""
         else:
             if newer:
@@ -111,7 +115,9 @@ async def signed_in(session: AsyncSession, clock: Clock, value: str) -> SignedIn
     row, user = found
     assert row.id is not None  # noqa: S101  # from the database
     assert user.id is not None  # noqa: S101  # as above
-    return SignedIn(row.id, user.id, user.email, user.name, user.role, row.csrf)
+    return SignedIn(
+        row.id, user.id, user.email, user.name, user.role, row.csrf, row.seen_at < now - _SEEN_EVERY
+    )
 
 
 async def seen(session: AsyncSession, clock: Clock, session_id: int) -> None:
@@ -152,9 +158,11 @@ async def _begin(session: AsyncSession, clock: Clock, user: User, network: str) 
 
 async def _check_tries(session: AsyncSession, clock: Clock, account: str, network: str) -> None:
     since = clock() - TRIES_WITHIN
+    for_name, from_network = col(SignInFailure.account) == account, col(SignInFailure.network) == network
     for which, most in (
-        (col(SignInFailure.account) == account, MOST_FOR_NAME),
-        (col(SignInFailure.network) == network, MOST_FROM_NETWORK),
+        (and_(for_name, from_network), MOST_FOR_NAME),
+        (from_network, MOST_FROM_NETWORK),
+        (for_name, MOST_FOR_NAME_ANYWHERE),
     ):
         number = select(func.count()).where(which, col(SignInFailure.at) > since)
         if (await session.exec(number)).one() >= most:

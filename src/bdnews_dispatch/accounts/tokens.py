@@ -28,11 +28,12 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Who calls. Attributes: token_id: of the row. scope: what it may."""
+    """Who calls. Attributes: token_id: of the row. scope: what it may. unseen: `seen` has something to write."""
 
     token_id: int
     name: str
     scope: frozenset[Right]
+    unseen: bool
 
 
 async def make_token(
@@ -78,7 +79,9 @@ async def bearer_of(session: AsyncSession, clock: Clock, token: str) -> Bearer |
     if found is None or found.id is None or (found.ends_at is not None and found.ends_at <= now):
         return None
     known = set(Right)
-    return Bearer(found.id, found.name, frozenset(Right(text) for text in found.scope if text in known))
+    unseen = found.used_at is None or found.used_at < now - _SEEN_EVERY
+    scope = frozenset(Right(text) for text in found.scope if text in known)
+    return Bearer(found.id, found.name, scope, unseen)
 
 
 async def seen(session: AsyncSession, clock: Clock, token_id: int) -> None:

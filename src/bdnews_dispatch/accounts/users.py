@@ -91,6 +91,7 @@ async def disable(session: AsyncSession, clock: Clock, user: User) -> None:
     user.disabled_at = user.disabled_at or clock()
     session.add(user)
     await end_sessions(session, user)
+    await _end_links(session, clock, user)
 
 
 async def enable(session: AsyncSession, user: User) -> None:
@@ -108,11 +109,7 @@ async def end_sessions(session: AsyncSession, user: User) -> None:
 async def make_link(session: AsyncSession, clock: Clock, user: User) -> str:
     """A link's secret by which they choose a password; earlier ones are no longer good."""
     now = clock()
-    await session.execute(
-        update(PasswordLink)
-        .where(col(PasswordLink.user_id) == user.id, col(PasswordLink.used_at).is_(None))
-        .values(used_at=now)
-    )
+    await _end_links(session, clock, user)
     secret = secrets.token_urlsafe(_BYTES)
     assert user.id is not None  # noqa: S101  # flushed
     session.add(PasswordLink(sha256=_hash(secret), user_id=user.id, created_at=now, ends_at=now + LINK_LASTS))
@@ -149,6 +146,14 @@ async def choose_password(session: AsyncSession, clock: Clock, secret: str, pass
     )
     await end_sessions(session, user)
     return user
+
+
+async def _end_links(session: AsyncSession, clock: Clock, user: User) -> None:
+    await session.execute(
+        update(PasswordLink)
+        .where(col(PasswordLink.user_id) == user.id, col(PasswordLink.used_at).is_(None))
+        .values(used_at=clock())
+    )
 
 
 async def _another_admin(session: AsyncSession, user: User) -> None:

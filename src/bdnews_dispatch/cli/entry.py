@@ -25,6 +25,8 @@ COMMANDS = {
     "reports": ("reports", "报告：一次发送的结果，一段时间的各次发送，订阅者的增减。"),
     "returns": ("returns", "退信：读一封看看它说什么，看一次退信邮箱，列出收到的。"),
     "suppressions": ("suppressions", "停发名单：列出、加入、解除。"),
+    "users": ("users", "控制台的用户：邀请、列出、改角色、停用、重设密码。"),
+    "audit": ("users", "操作记录：列出，核对有没有被改过。"),
     "tokens": ("tokens", "JSON API 的令牌：新建、列出、作废。"),
     "serve": ("roles", "在一个进程里运行全部：网页、发送、定时与监视文件夹。Ctrl-C 停止。"),
     "web": ("roles", "只提供网页。"),

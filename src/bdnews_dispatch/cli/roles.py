@@ -57,7 +57,10 @@ def _run(roles: Collection[Role]) -> None:
 
     def started(parts: Parts, stand_in: Sandbox | None) -> None:
         if Role.WEB in roles:
-            click.echo(f"网页 {parts.settings.base_url}/")
+            click.echo(
+                f"网页 {parts.settings.base_url}/，控制台 {parts.settings.base_url}/console/subscribers"
+            )
+            click.echo("控制台的用户用 bdnews users invite 邮箱 --role admin 邀请。")
         if Role.SCHEDULER in roles:
             click.echo(f"监视文件夹 {parts.settings.issues.folder}")
         if stand_in is None and Role.WORKER in roles and not parts.reach.everybody:

@@ -192,6 +192,7 @@ async def _deliveries(session: AsyncSession, subscriber_id: int) -> list[dict[st
                 "link": hit.link,
                 "by_machine": hit.machine,
                 "program": hit.user_agent,
+                "network": hit.network,
             }
         )
     return [

@@ -215,8 +215,11 @@ def of_deliveries(deliveries: Any) -> Iterator[tuple[Any, ColumnElement[bool], A
         ),
         (
             Hit,
-            and_(col(Hit.delivery_id).in_(deliveries), col(Hit.user_agent) != ""),
-            {"user_agent": ""},
+            and_(
+                col(Hit.delivery_id).in_(deliveries),
+                or_(col(Hit.user_agent) != "", col(Hit.network) != "", col(Hit.family) != ""),
+            ),
+            {"user_agent": "", "network": "", "family": ""},
         ),
         (
             Delivery,

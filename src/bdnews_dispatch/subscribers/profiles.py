@@ -1,4 +1,4 @@
-"""People found, and what is known of each: what they agree to now, lists, tags, attributes, whether they are suppressed.
+"""People found, and what is known of each: what they agree to now, lists, tags, attributes, suppressions.
 
 In: what is looked for. Out: plain data, a page at a time, in a few statements. Callers: web/api/, web/console/.
 """

@@ -16,6 +16,7 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.errors import TokenError
 from bdnews_dispatch.links import Purpose
 from bdnews_dispatch.web.api.bearers import authenticate
+from bdnews_dispatch.web.console.guests import greet
 from bdnews_dispatch.web.keys import BACKLOG, CLOCK, DELIVERY_KEY, DEMO, LINKS
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Route:
     Attributes:
         purpose: of the token, where the permission is `signed`; the path names it `{token}`.
         right: what a user or an API token must hold, where the permission is `session` or `token`.
+        upload: the request's body is a file, which the handler reads itself.
         bad_token_passes: the handler is called all the same, with no delivery (the pixel answers always).
     """
 
@@ -58,6 +60,7 @@ class Route:
     permission: Permission
     purpose: Purpose | None = None
     right: Right | None = None
+    upload: bool = False
     bad_token_passes: bool = False
 
 
@@ -89,7 +92,9 @@ def access_of(routes: Sequence[Route]) -> Middleware:
                     raise web.HTTPForbidden
                 await authenticate(request, route.right)
             case Permission.SESSION:
-                raise web.HTTPForbidden  # nobody signs in yet
+                if route.right is None:
+                    raise web.HTTPForbidden
+                await greet(request, route.right, upload=route.upload)
             case Permission.PUBLIC | Permission.PLATFORM:
                 pass
         return await handler(request)

@@ -1,5 +1,6 @@
 """Every address that is answered, and what asking for it needs. Read by app.py and access.py; a test walks it."""
 
+from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.links import Purpose
 from bdnews_dispatch.web import (
     archive,
@@ -15,12 +16,19 @@ from bdnews_dispatch.web import (
     unsubscribing,
     wechat_callback,
 )
-from bdnews_dispatch.web.access import Permission, Route
+from bdnews_dispatch.web.access import Handler, Permission, Route
 from bdnews_dispatch.web.api import description
 from bdnews_dispatch.web.api.calls import handler_of
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
+from bdnews_dispatch.web.console import door, groups, imports, suppressions
+from bdnews_dispatch.web.console import subscribers as people_room
 
 _PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
+
+
+def _desk(method: str, path: str, handler: Handler, right: Right) -> Route:
+    return Route(method, path, handler, Permission.SESSION, right=right)
+
 
 ROUTES: tuple[Route, ...] = (
     # Links in mails and cards; see links.py.
@@ -54,6 +62,38 @@ ROUTES: tuple[Route, ...] = (
         Route(one.method, f"/api/v1{one.path}", handler_of(one), Permission.TOKEN, right=one.right)
         for one in ENDPOINTS
     ),
+    # The console.
+    Route("GET", "/console/sign-in", door.show, _PUBLIC),
+    Route("POST", "/console/sign-in", door.enter, _PUBLIC),
+    Route("GET", "/console/password/{secret}", door.show_password, _PUBLIC),
+    Route("POST", "/console/password/{secret}", door.set_password, _PUBLIC),
+    # Everybody who has signed in may read settings, and leave.
+    _desk("POST", "/console/sign-out", door.leave, Right.SETTINGS_READ),
+    _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),
+    _desk("GET", "/console/subscribers/new", people_room.new, Right.SUBSCRIBERS_WRITE),
+    _desk("POST", "/console/subscribers/new", people_room.add, Right.SUBSCRIBERS_WRITE),
+    _desk("GET", "/console/subscribers/{id}", people_room.show, Right.SUBSCRIBERS_READ),
+    _desk("POST", "/console/subscribers/{id}/copy", people_room.copy, Right.SUBSCRIBERS_WRITE),
+    *(
+        _desk("POST", f"/console/subscribers/{{id}}/{action}", people_room.acting(action), right)
+        for action, (right, _) in people_room.ACTIONS.items()
+    ),
+    _desk("GET", "/console/lists", groups.lists, Right.SUBSCRIBERS_READ),
+    _desk("POST", "/console/lists", groups.save_list, Right.SUBSCRIBERS_WRITE),
+    _desk("GET", "/console/segments", groups.segments, Right.SUBSCRIBERS_READ),
+    _desk("POST", "/console/segments", groups.save_segment, Right.SUBSCRIBERS_WRITE),
+    _desk("POST", "/console/segments/remove", groups.remove_segment, Right.SUBSCRIBERS_WRITE),
+    _desk("GET", "/console/imports", imports.index, Right.SUBSCRIBERS_READ),
+    Route(
+        "POST", "/console/imports", imports.bring, Permission.SESSION, right=Right.IMPORTS_WRITE, upload=True
+    ),
+    _desk("GET", "/console/imports/{id}", imports.show, Right.SUBSCRIBERS_READ),
+    _desk("POST", "/console/imports/{id}/start", imports.start, Right.IMPORTS_WRITE),
+    _desk("POST", "/console/imports/{id}/cancel", imports.stop, Right.IMPORTS_WRITE),
+    _desk("GET", "/console/imports/{id}/result", imports.result, Right.SUBSCRIBERS_READ),
+    _desk("GET", "/console/suppressions", suppressions.index, Right.SUPPRESSIONS_READ),
+    _desk("POST", "/console/suppressions", suppressions.change, Right.SUPPRESSIONS_WRITE),
+    _desk("GET", "/console/audit", suppressions.log, Right.AUDIT_READ),
     # The WeChat platform.
     Route("GET", "/wechat/callback", wechat_callback.echo, Permission.PLATFORM),
     Route("POST", "/wechat/callback", wechat_callback.take_push, Permission.PLATFORM),

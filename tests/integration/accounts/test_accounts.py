@@ -161,6 +161,12 @@ async def test_who_tries_too_often_waits(database: Database, clock: HandClock) -
     assert await enter(database, clock)
     async with database.read() as session:
         assert (await session.exec(select(SignInFailure))).all() == []
+    tries = [enter(database, clock, f"wrong password {n}", network="192.0.2.0/24") for n in range(30)]
+    said = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(type(one) is SignInError for one in said) == MOST_FOR_NAME, (
+        "those that come together are counted"
+    )
+    assert await enter(database, clock), "its owner, elsewhere, is not kept out"
     async with database.write() as session:
         session.add_all(
             SignInFailure(account=f"{n:064}", network=HERE, at=clock.now) for n in range(MOST_FROM_NETWORK)

@@ -29,11 +29,11 @@ def test_addresses_of_links_lead_to_the_route_of_their_purpose() -> None:
 
 def test_every_text_has_an_english_one() -> None:
     wanted: set[str] = set()
-    for template in TEMPLATES.glob("*.html"):
+    for template in TEMPLATES.rglob("*.html"):
         options = {"trim_blocks": "true", "lstrip_blocks": "true", "encoding": "utf-8"}
         found = extract_from_file("jinja2.ext:babel_extract", template, options=options)
         wanted |= {message for _, message, _, _ in found if isinstance(message, str)}
-    for module in TEMPLATES.parent.glob("*.py"):
+    for module in TEMPLATES.parent.rglob("*.py"):
         found = extract_from_file("python", module, keywords={"_": None, "N_": None})
         wanted |= {message for _, message, _, _ in found if isinstance(message, str)}
     with po_file("en").open("rb") as file:
@@ -55,7 +55,7 @@ def test_states_are_called_the_same_on_pages_and_in_commands() -> None:
 
 
 def test_no_chinese_in_templates_outside_of_translation() -> None:
-    for template in TEMPLATES.glob("*.html"):
+    for template in TEMPLATES.rglob("*.html"):
         text = (
             re.sub(r'_\("[^"]*"', "", template.read_text("utf-8")).replace(">中文<", "").replace('"中文"', "")
         )
@@ -66,7 +66,7 @@ def test_pages_ask_nobody_else_for_anything() -> None:
     css = (ASSETS / "pages.css").read_text("utf-8")
     assert "url(" not in css
     assert "@import" not in css
-    for template in TEMPLATES.glob("*.html"):
+    for template in TEMPLATES.rglob("*.html"):
         text = template.read_text("utf-8")
         assert "style=" not in text
         assert not re.search(r'(src|href)="https?:', text), template.name

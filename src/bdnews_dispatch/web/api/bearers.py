@@ -93,8 +93,9 @@ async def authenticate(request: web.Request, right: Right) -> None:
             f"这个令牌不能做这件事：需要 {right.value}",
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{right.value}"'},
         )
-    async with app[DATABASE].write_beside() as session:
-        await seen(session, app[CLOCK], bearer.token_id)
+    if bearer.unseen:
+        async with app[DATABASE].write_beside() as session:
+            await seen(session, app[CLOCK], bearer.token_id)
 
 
 def headers_of(remaining: Remaining) -> dict[str, str]:

@@ -124,7 +124,8 @@ async def index(call: Call) -> Page[SubscriberAnswer]:
     wanted = Wanted(email=query.email, openid=query.openid, tag=query.tag, list_name=query.list)
     rows = await find_people(call.session, wanted, after=read_cursor(query.cursor), limit=query.limit + 1)
     shown, following = page_of(rows, query.limit, lambda row: row.id)
-    return Page(items=await _described(call.session, shown), next=following)
+    profiles = await profiles_of(call.session, shown)
+    return Page(items=[SubscriberAnswer.model_validate(profile) for profile in profiles], next=following)
 
 
 async def create(call: Call) -> Created:

@@ -1,0 +1,113 @@
+"""What every room of the console shares: a page with its frame, a line in the audit log, the way back with a word.
+
+In: a request that guests.py has let in. Out: pages, redirects. Callers: the rooms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.accounts import audit
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.web.clients import network_of
+from bdnews_dispatch.web.console.guests import FORM, WHO
+from bdnews_dispatch.web.faults import N_
+from bdnews_dispatch.web.keys import CLOCK, PAGES, SETTINGS
+
+#: Of a page of a table.
+ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A word of the navigation."""
+
+    path: str
+    name: str
+    right: Right
+
+
+DOORS = (
+    Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
+    Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
+    Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
+    Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
+    Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
+    Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
+)
+#: What a page says at its top when something was done, by the word in its address.
+DONE = {
+    "added": N_("已添加。"),
+    "changed": N_("已更改。"),
+    "unchanged": N_("没有需要更改的。"),
+    "unsubscribed": N_("已退订；此后导入也不会让此人回来。"),
+    "tagged": N_("标签已更改。"),
+    "joined": N_("已加入名单。"),
+    "left": N_("已移出名单，曾在其中的记录保留。"),
+    "suppressed": N_("已停发。"),
+    "lifted": N_("已解除停发。"),
+    "erased": N_("此人的全部数据已删除；正在寄送途中的一封可能仍会到达。"),
+    "saved": N_("已保存。"),
+    "removed": N_("已删除。"),
+    "started": N_("已开始，由后台完成；关掉页面也会继续。"),
+    "cancelled": N_("已取消；已导入的保留。"),
+}
+
+
+def page(request: web.Request, template: str, *, status: int = 200, **data: Any) -> web.Response:
+    """A page of the console."""
+    who = request[WHO]
+    settings = request.app[SETTINGS]
+    return request.app[PAGES].response(
+        request,
+        f"console/{template}",
+        status=status,
+        who=who,
+        doors=[door for door in DOORS if who.may(door.right)],
+        may={right.value: who.may(right) for right in Right},
+        done=DONE.get(request.query.get("done", ""), ""),
+        to_sandbox=settings.delivery.allow != "everybody",
+        **data,
+    )
+
+
+def back(path: str, done: str = "", **query: str) -> web.HTTPSeeOther:
+    """To a page, which says what was done. Args: path: already quoted."""
+    told = {key: value for key, value in {"done": done, **query}.items() if value}
+    return web.HTTPSeeOther(f"{path}?{urlencode(told)}" if told else path)
+
+
+async def note(
+    request: web.Request,
+    session: AsyncSession,
+    action: str,
+    subject: str,
+    change: Mapping[str, Any] | None = None,
+) -> None:
+    """Into the audit log, in the transaction of what was done. Args: change: no addresses."""
+    await audit.record(
+        session,
+        request.app[CLOCK],
+        actor=request[WHO].actor,
+        action=action,
+        subject=subject,
+        change=change,
+        network=network_of(request),
+    )
+
+
+def field(request: web.Request, name: str, most: int = 200) -> str:
+    """A field of the form: one line, printable, of bounded length; "" where it is not there."""
+    text = " ".join(str(request[FORM].get(name, "")).split())
+    return "".join(character for character in text if character.isprintable())[:most]
+
+
+def number(text: str) -> int:
+    """A number out of an address. Raises: web.HTTPNotFound: it is none."""
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
+        raise web.HTTPNotFound
+    return int(text)

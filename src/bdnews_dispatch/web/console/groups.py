@@ -1,0 +1,120 @@
+"""Lists and segments: made, described, taken away; who is on a list is seen among the subscribers."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.subscribers import lists as list_rooms
+from bdnews_dispatch.subscribers import segments as segment_rooms
+from bdnews_dispatch.subscribers.segments import SegmentError
+from bdnews_dispatch.web.console.desk import back, field, note, page
+from bdnews_dispatch.web.console.guests import FORM
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS
+
+#: Characters of a rule; the reader of rules counts its conditions.
+_LONGEST_RULE = 20_000
+
+
+async def lists(request: web.Request) -> web.Response:
+    """All lists."""
+    return await _lists(request)
+
+
+async def save_list(request: web.Request) -> web.StreamResponse:
+    """A new list, or what one says of itself."""
+    name = field(request, "name", 100)
+    try:
+        if not name or "/" in name:
+            raise BdnewsError("名单的名称应为 1–100 个字，不含“/”")  # noqa: TRY301  # told on the same page
+        async with request.app[DATABASE].write() as session:
+            await list_rooms.find_or_make_list(session, request.app[CLOCK], name)
+            public = "public" in request[FORM]
+            await list_rooms.describe_list(
+                session, name, description=field(request, "description"), public=public
+            )
+            await note(request, session, "list.save", f"list:{name}", {"public": public})
+    except BdnewsError as error:
+        return await _lists(request, problem=error)
+    raise back("/console/lists", "saved")
+
+
+async def segments(request: web.Request) -> web.Response:
+    """All segments, with how many fit now."""
+    return await _segments(request)
+
+
+async def save_segment(request: web.Request) -> web.StreamResponse:
+    """Count a rule, or save it."""
+    app, form = request.app, request[FORM]
+    text = str(form.get("rule", ""))[:_LONGEST_RULE]
+    name = field(request, "name", 100)
+    publication = app[PUBLICATIONS].named(None)
+    typed = {"name": name, "rule": text}
+    try:
+        rule = _parsed(text)
+        if form.get("do") == "count":
+            async with app[DATABASE].read() as session:
+                segment_rooms.read_rule(rule, publication)
+                number = await segment_rooms.count_of(session, app[CLOCK], publication.key, rule)
+            return await _segments(request, typed=typed, counted=number)
+        async with app[DATABASE].write() as session:
+            await segment_rooms.save_segment(session, app[CLOCK], publication, name, rule)
+            await note(request, session, "segment.save", f"segment:{name}", {"rule": rule})
+    except BdnewsError as error:
+        return await _segments(request, typed=typed, problem=error)
+    raise back("/console/segments", "saved")
+
+
+async def remove_segment(request: web.Request) -> web.StreamResponse:
+    """Take one away; dispatches that named it go on."""
+    name = field(request, "name", 100)
+    async with request.app[DATABASE].write() as session:
+        await segment_rooms.remove_segment(session, name)
+        await note(request, session, "segment.remove", f"segment:{name}")
+    raise back("/console/segments", "removed")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SegmentError("规则不是正确的 JSON", hint="照着页面上的例子写。") from error
+
+
+async def _lists(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
+    async with request.app[DATABASE].read() as session:
+        found = await list_rooms.list_sizes(session)
+    typed = {
+        "name": field(request, "name", 100) if problem else "",
+        "description": field(request, "description") if problem else "",
+    }
+    return page(
+        request, "lists.html", status=422 if problem else 200, found=found, typed=typed, problem=problem
+    )
+
+
+async def _segments(
+    request: web.Request,
+    *,
+    typed: dict[str, str] | None = None,
+    counted: int | None = None,
+    problem: BdnewsError | None = None,
+) -> web.Response:
+    app = request.app
+    async with app[DATABASE].read() as session:
+        found = await segment_rooms.segment_sizes(session, app[CLOCK], app[PUBLICATIONS].named(None).key)
+    if typed is None:
+        wanted = next((one for one in found if one.name == request.query.get("name")), None)
+        rule = json.dumps(wanted.rule, ensure_ascii=False, indent=2) if wanted else ""
+        typed = {"name": wanted.name if wanted else "", "rule": rule}
+    return page(
+        request,
+        "segments.html",
+        status=422 if problem else 200,
+        found=found,
+        typed=typed,
+        counted=counted,
+        problem=problem,
+    )

@@ -1,0 +1,92 @@
+"""Who is at the other end of a request to the console.
+
+In: its cookie, its form. Out: `SignedIn`, kept with the request. Called by access.py for every route that needs a
+session. What changes something must come from a page of ours: the browser says where a request comes from
+(Sec-Fetch-Site, Origin), and the form holds the session's own word.
+"""
+
+import hmac
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+from multidict import MultiDict, MultiDictProxy
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.sessions import LASTS, SignedIn, seen, signed_in
+from bdnews_dispatch.web.forms import read_form
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
+
+WHO = web.RequestKey("who", SignedIn)
+FORM: web.RequestKey[MultiDictProxy[str]] = web.RequestKey("form", MultiDictProxy)
+SIGN_IN = "/console/sign-in"
+CSRF = "csrf"
+
+
+async def greet(request: web.Request, right: Right, *, upload: bool) -> None:
+    """Let in who has signed in and whose role holds the right.
+
+    Args:
+        upload: the handler reads the body, and checks the form's word itself (`check_word`).
+
+    Raises:
+        web.HTTPSeeOther: to the sign-in page, and back here from there.
+        web.HTTPForbidden: the role is too small, or the form is not of a page of ours.
+    """
+    app = request.app
+    value = request.cookies.get(cookie_name(request), "")
+    who = None
+    if value:
+        async with app[DATABASE].read() as session:
+            who = await signed_in(session, app[CLOCK], value)
+    if who is None:
+        back = f"?next={quote(str(request.rel_url))}" if request.method == "GET" else ""
+        raise web.HTTPSeeOther(f"{SIGN_IN}{back}")
+    request[WHO] = who
+    if not who.may(right):
+        raise web.HTTPForbidden
+    if request.method not in {"GET", "HEAD"}:
+        check_origin(request)
+        request[FORM] = MultiDictProxy(MultiDict()) if upload else await read_form(request)
+        if not upload:
+            check_word(request, str(request[FORM].get(CSRF, "")))
+    if who.unseen:
+        async with app[DATABASE].write_beside() as session:
+            await seen(session, app[CLOCK], who.session_id)
+
+
+def check_word(request: web.Request, given: str) -> None:
+    """Raises: web.HTTPForbidden: the form is not of a page of this session's."""
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), request[WHO].csrf.encode()):
+        raise web.HTTPForbidden
+
+
+def check_origin(request: web.Request) -> None:
+    """Raises: web.HTTPForbidden: the browser says that another site sends it."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None and site not in {"same-origin", "none"}:
+        raise web.HTTPForbidden
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden
+
+
+def cookie_name(request: web.Request) -> str:
+    """`__Host-`: only over TLS, for this host alone (RFC 6265bis). Without TLS, on a machine of one's own, plain."""
+    return "__Host-bdnews" if _is_tls(request) else "bdnews"
+
+
+def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -> None:
+    """Args: value: empty takes the cookie away."""
+    response.set_cookie(
+        cookie_name(request),
+        value,
+        max_age=int(LASTS.total_seconds()) if value else 0,
+        path="/",
+        secure=_is_tls(request),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _is_tls(request: web.Request) -> bool:
+    return request.app[SETTINGS].base_url.startswith("https://")

@@ -1,0 +1,85 @@
+"""Addresses that must not be written to: seen, added, lifted with a note. And the audit log."""
+
+from aiohttp import web
+
+from bdnews_dispatch.accounts import audit
+from bdnews_dispatch.accounts.users import users
+from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.subscribers import suppressions as rooms
+from bdnews_dispatch.subscribers.fields import read_address, read_openid
+from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
+from bdnews_dispatch.web.keys import CLOCK, DATABASE
+
+_MOST = 200
+
+
+async def index(request: web.Request) -> web.Response:
+    """The newest, or those of an address."""
+    return await _page(request)
+
+
+async def change(request: web.Request) -> web.StreamResponse:
+    """Suppress, or lift."""
+    app, text, why = request.app, field(request, "target", 254), field(request, "note")
+    lifting = field(request, "do") == "lift"
+    try:
+        channel, target = _read(text)
+        if not why:
+            raise BdnewsError("请写明为什么", hint="会与停发记录一起保留。")  # noqa: TRY301  # told on the same page
+        async with app[DATABASE].write() as session:
+            if lifting:
+                await rooms.lift(session, app[CLOCK], channel, target, note=why)
+            else:
+                await rooms.suppress(
+                    session, app[CLOCK], channel, target, reason="admin", source="admin", evidence=why
+                )
+            action = "suppression.lift" if lifting else "suppression.add"
+            await note(request, session, action, f"channel:{channel.value}")
+    except BdnewsError as error:
+        return await _page(request, problem=error)
+    raise back("/console/suppressions", "lifted" if lifting else "suppressed")
+
+
+async def log(request: web.Request) -> web.Response:
+    """Who did what, the newest first."""
+    before = number(request.query["after"]) if request.query.get("after") else 0
+    async with request.app[DATABASE].read() as session:
+        rows = await audit.entries(session, after=before, limit=ROWS + 1)
+        names = {f"user:{user.id}": user.name or user.email for user in await users(session)}
+    return page(
+        request,
+        "audit.html",
+        rows=rows[:ROWS],
+        names=names,
+        following=str(request.rel_url.update_query(after=str(rows[ROWS - 1].id))) if len(rows) > ROWS else "",
+    )
+
+
+def _read(text: str) -> tuple[Channel, str]:
+    if "@" in text:
+        return Channel.EMAIL, read_address(text).key
+    return Channel.WECHAT, read_openid(text)
+
+
+async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
+    target, lifted = request.query.get("q", "").strip()[:254], "lifted" in request.query
+    async with request.app[DATABASE].read() as session:
+        found = await rooms.listing(
+            session, target=target.casefold() if "@" in target else target, lifted=lifted, limit=_MOST
+        )
+    typed = (
+        {"target": field(request, "target", 254), "note": field(request, "note")}
+        if problem
+        else {"target": target, "note": ""}
+    )
+    return page(
+        request,
+        "suppressions.html",
+        status=422 if problem else 200,
+        found=found,
+        lifted=lifted,
+        wanted=target,
+        typed=typed,
+        problem=problem,
+    )
