@@ -63,6 +63,7 @@ class Pages:
             "number": lambda document: number_text(document, language),
             "date": lambda day: date_text(day, language),
             "moment": lambda at: _moment(at, language),
+            "instant": _instant,
             "qr": lambda url, title: Markup(qr_svg(url, title=title)),  # noqa: S704  # our own SVG, title escaped
         }
         return environment
@@ -128,6 +129,11 @@ def facts(document: IssueDocument) -> Mapping[str, str]:
     roles = {role: "、".join(names) for role, names in document.masthead.items()}
     lines = (roles | document.contact).items()
     return {role if role.isascii() else "".join(role.split()): typeset(text) for role, text in lines if text}
+
+
+def _instant(text: str | None) -> str:
+    """A moment as JSON has it, short, in Beijing time: for tables."""
+    return f"{beijing(datetime.fromisoformat(text)):%Y-%m-%d %H:%M}" if text else ""
 
 
 def _moment(at: datetime | None, language: str) -> str:
