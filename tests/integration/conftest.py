@@ -18,6 +18,7 @@ ON_BOTH = {
     "issues",
     "letters",
     "messaging",
+    "official_account",
     "privacy",
     "reports",
     "returns",
