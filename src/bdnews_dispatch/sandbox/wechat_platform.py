@@ -282,7 +282,7 @@ class Platform:
         client_msg_id: str = "",
         msgid: int = 0,
     ) -> int:
-        """Keep one message as its reader would see it; `msgid` 0: a new one. Gives the id."""
+        """Keep one message as its reader would see it; gives its id (`msgid` 0: a new one)."""
         msgid = msgid or self.next_id()
         data = dict(data or {})
         card = self.cards.keep(
