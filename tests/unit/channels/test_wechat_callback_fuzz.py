@@ -86,6 +86,9 @@ def test_a_broken_callback_is_refused_without_a_traceback(mode: str) -> None:
 def test_a_time_of_creation_beyond_the_calendar_is_refused() -> None:
     stamp = str(int(NOW.timestamp()))
     query = {"timestamp": stamp, "nonce": "n", "signature": signature(TOKEN, stamp, "n")}
-    body = b"<xml><FromUserName>o</FromUserName><CreateTime>999999999999</CreateTime><MsgType>text</MsgType></xml>"
+    body = (
+        b"<xml><FromUserName>o</FromUserName><CreateTime>999999999999</CreateTime>"
+        b"<MsgType>text</MsgType><MsgId>1</MsgId></xml>"
+    )
     with pytest.raises(CallbackError, match="created"):
         open_push(Settings(SecretStr("")), query, body, NOW)
