@@ -44,6 +44,7 @@ from bdnews_dispatch.messaging.notifications import Notifications
 from bdnews_dispatch.messaging.outbox import EVENTS, Outbox
 from bdnews_dispatch.messaging.postgres_queue import CHANNEL, PostgresQueue
 from bdnews_dispatch.messaging.queue import MemoryQueue, WorkQueue
+from bdnews_dispatch.official_account.tokens import TokenRow
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.parts import Parts, open_parts
@@ -159,7 +160,12 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             reach=parts.reach,
             email=email,
             sandbox_email=to_sandbox,
-            wechat=WeChatChannel(settings.wechat, session, clock=parts.clock)
+            wechat=WeChatChannel(
+                settings.wechat,
+                session,
+                clock=parts.clock,
+                tokens=TokenRow(parts.database, settings.wechat.appid, settings.wechat.secret, parts.clock),
+            )
             if settings.wechat.appid
             else None,
             limits=Limits.load(_providers(settings)),

@@ -19,6 +19,7 @@ ON_BOTH = {
     "issues",
     "letters",
     "messaging",
+    "official_account",
     "privacy",
     "reports",
     "returns",

@@ -20,6 +20,7 @@ from bdnews_dispatch.errors import BdnewsError, StateError, StorageError
 from bdnews_dispatch.issues import models as issues
 from bdnews_dispatch.letters import models as letters
 from bdnews_dispatch.messaging import models as messaging
+from bdnews_dispatch.official_account import models as official_account
 from bdnews_dispatch.parts import Parts, prepare
 from bdnews_dispatch.reports import models as reports
 from bdnews_dispatch.returns import models as returns
@@ -38,13 +39,14 @@ _MODELS = (
     letters,
     dispatch,
     messaging,
+    official_account,
     reports,
     returns,
     scheduling,
     tracking,
 )
 #: They say who is there at the moment, not what has happened.
-_OF_THE_MOMENT = {"node", "lease", "budget", "seat"}
+_OF_THE_MOMENT = {"node", "lease", "budget", "seat", "wechat_token"}
 
 
 @click.group()

@@ -52,7 +52,7 @@ class KeptCard:
         id: counts up, over restarts.
         at: when it was taken.
         openid: to whom.
-        mode: `custom` or `template`.
+        mode: `custom`, `template`, `subscribe` or `mass`.
         title: of the article, or of the template.
         description: of the article; a text message's text.
         url: where it leads.

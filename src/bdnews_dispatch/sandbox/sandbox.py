@@ -22,9 +22,11 @@ from bdnews_dispatch.sandbox.guard import guard
 from bdnews_dispatch.sandbox.kept import CardBox, KeptCard, KeptMail, MailBox
 from bdnews_dispatch.sandbox.pages import Pages
 from bdnews_dispatch.sandbox.relay import Relay
+from bdnews_dispatch.sandbox.wechat.desks import Desks
+from bdnews_dispatch.sandbox.wechat.reports import Reports
 from bdnews_dispatch.sandbox.wechat_api import WeChatApi
 from bdnews_dispatch.sandbox.wechat_platform import Platform
-from bdnews_dispatch.sandbox.wechat_push import Callback, Reply, push
+from bdnews_dispatch.sandbox.wechat_push import Callback, Fields, Reply, push
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ class Sandbox:
         faults: what goes wrong.
         platform: the WeChat stand-in: followers, tokens, counts of calls.
         callback: see above.
+        reports: of finished jobs: when, how often, in which order, with which end.
+        account: drafts, tags, mass sends and the rest of the WeChat stand-in.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Sandbox:
         self.platform = Platform(
             clock, self._cards, folder / "wechat" / "followers.json", lambda _: self._arrived()
         )
+        self.reports = Reports(self._send_report)
+        self.account = Desks(self.platform, self.reports)
 
     @property
     def api_base(self) -> str:
@@ -85,15 +91,16 @@ class Sandbox:
     def callback_url(self) -> str:
         return self.callback.url
 
-    def set_callback(self, url: str, token: str, aes_key: str = "") -> None:
+    def set_callback(self, url: str, token: str, aes_key: str = "", *, compatible: bool = False) -> None:
         """Where the platform pushes from now on.
 
         Args:
             url: of the service's callback.
             token: signs.
             aes_key: 43 characters for safe mode; empty: plain.
+            compatible: with a key: compatible mode.
         """
-        self.callback = Callback(url, SecretStr(token), SecretStr(aes_key))
+        self.callback = Callback(url, SecretStr(token), SecretStr(aes_key), compatible=compatible)
 
     async def __aenter__(self) -> Self:
         """Listen.
@@ -211,8 +218,8 @@ class Sandbox:
 
     async def _start_http(self, stack: contextlib.AsyncExitStack) -> None:
         host, port = self._http
-        api = WeChatApi(self.platform, self.faults, self._template_finished)
-        app = web.Application(middlewares=[guard((host,))], client_max_size=2 * 1024 * 1024)
+        api = WeChatApi(self.platform, self.faults, self.account, self._template_finished)
+        app = web.Application(middlewares=[guard((host,))], client_max_size=12 * 1024 * 1024)
         app.add_routes(api.routes())
         app.add_routes(Pages(self._mails, self._cards, self.platform, self).routes())
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
@@ -231,14 +238,19 @@ class Sandbox:
 
     def _template_finished(self, card: KeptCard) -> None:
         """The platform reports the end of each template message by a push of its own."""
+        status = self.reports.status("success")
+        fields = {"MsgID": str(card.msgid), "Status": status}
+        self.reports.finished(card.openid, "TEMPLATESENDJOBFINISH", fields)
+
+    def _send_report(self, openid: str, fields: Fields) -> None:
         if not self.callback.url:
             return
-        task = asyncio.get_running_loop().create_task(self._report(card))
+        task = asyncio.get_running_loop().create_task(self._report(openid, fields))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _report(self, card: KeptCard) -> None:
-        await self._event(card.openid, "TEMPLATESENDJOBFINISH", MsgID=str(card.msgid), Status="success")
+    async def _report(self, openid: str, fields: Fields) -> None:
+        await self._push(openid, dict(fields))
 
     def _arrived(self) -> None:
         task = asyncio.get_running_loop().create_task(self._tell())

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from bdnews_dispatch.sandbox.faults import Faults, PlatformFault
 from bdnews_dispatch.sandbox.kept import KeptCard
+from bdnews_dispatch.sandbox.wechat.desks import Desks
+from bdnews_dispatch.sandbox.wechat.endpoint import Endpoint, Upload
 from bdnews_dispatch.sandbox.wechat_platform import (
     SANDBOX_APPID,
     SANDBOX_SECRET,
@@ -39,18 +41,26 @@ class WeChatApi:
     Args:
         platform: the rules.
         faults: what goes wrong.
+        desks: the rest of the account.
         finished: called with each template card that was sent: the platform reports its end.
     """
 
-    def __init__(self, platform: Platform, faults: Faults, finished: Callable[[KeptCard], None]) -> None:
+    def __init__(
+        self, platform: Platform, faults: Faults, desks: Desks, finished: Callable[[KeptCard], None]
+    ) -> None:
         self._platform = platform
+        self._desks = desks
         self._faults = faults
         self._finished = finished
         self.http_url = ""
 
     def routes(self) -> list[web.RouteDef]:
         """Everything under /wechat."""
-        return [web.route("*", "/wechat/cgi-bin/{endpoint:.+}", self._handle)]
+        return [
+            web.route("*", "/wechat/cgi-bin/{endpoint:.+}", self._handle),
+            web.route("*", "/wechat/{endpoint:sns/.+}", self._handle),
+            web.get("/wechat/connect/oauth2/authorize", self._desks.oauth.authorize),
+        ]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         endpoint = request.match_info["endpoint"]
@@ -61,7 +71,7 @@ class WeChatApi:
         try:
             answer = await self._answer(request, endpoint)
         except Refusal as refusal:
-            answer = _refused(refusal.code, refusal.message)
+            answer = {**_refused(refusal.code, refusal.message), **refusal.more}
         if fault:
             return await self._go_wrong(request, fault)
         return _json(answer)
@@ -84,27 +94,42 @@ class WeChatApi:
             return self._stable_token(await _body(request))
         if endpoint == "token":
             return self._token(request)
-        known: dict[str, tuple[str, Callable[[Mapping[str, Any]], _Answer]]] = {
-            "message/custom/send": ("POST", self._platform.send_custom),
-            "message/template/send": ("POST", self._send_template),
-            "qrcode/create": ("POST", self._qr_code),
-            "menu/create": ("POST", lambda _: {"errcode": 0, "errmsg": "ok"}),
-            "user/info": ("GET", lambda query: self._platform.user_info(str(query.get("openid", "")))),
-            "template/get_all_private_template": ("GET", lambda _: {"template_list": [_template()]}),
-        }
+        if endpoint == "sns/oauth2/access_token":
+            return self._desks.oauth.access_token(dict(request.query))
+        known = self._known()
         if endpoint not in known:
             raise Refusal(40066, "invalid url")
-        method, call = known[endpoint]
-        if request.method != method:
-            raise Refusal(43002 if method == "POST" else 43001, f"require {method} method")
+        chosen = known[endpoint]
+        if request.method != chosen.method:
+            raise Refusal(43002 if chosen.method == "POST" else 43001, f"require {chosen.method} method")
         if code := self._platform.tokens.fault_of(request.query.get("access_token", "")):
             raise Refusal(code, _WORDS[code])
-        if method == "GET":
-            return call(dict(request.query))
+        self._desks.quotas.take(endpoint)
+        if chosen.upload:
+            return chosen.upload(await _uploaded(request))
+        if not chosen.call:
+            raise RuntimeError(f"{endpoint} 没有实现")
+        if chosen.method == "GET":
+            return chosen.call(dict(request.query))
         raw = await request.read()
         if endpoint == "menu/create" and b"\\u" in raw:
             raise Refusal(40033, "invalid charset, \\uxxxx is not allowed")
-        return call(_parsed(raw))
+        return chosen.call(_parsed(raw))
+
+    def _known(self) -> Mapping[str, Endpoint]:
+        """Every endpoint behind a token."""
+        known = {
+            **self._desks.endpoints,
+            "message/custom/send": Endpoint("POST", self._platform.send_custom),
+            "message/template/send": Endpoint("POST", self._send_template),
+            "qrcode/create": Endpoint("POST", self._qr_code),
+            "user/info": Endpoint(
+                "GET", lambda query: self._platform.user_info(str(query.get("openid", "")))
+            ),
+            "template/get_all_private_template": Endpoint("GET", lambda _: {"template_list": [_template()]}),
+        }
+        self._desks.quotas.known = frozenset(known)
+        return known
 
     def _stable_token(self, data: Mapping[str, Any]) -> _Answer:
         _check_account(data)
@@ -151,6 +176,19 @@ def _check_account(data: Mapping[str, Any]) -> None:
         raise Refusal(40013, "invalid appid")
     if data.get("secret") != SANDBOX_SECRET:
         raise Refusal(40125, "invalid appsecret")
+
+
+async def _uploaded(request: web.Request) -> Upload:
+    """The file of a multipart call: the field is `media`."""
+    if not request.content_type.startswith("multipart/"):
+        raise Refusal(41005, "media data missing")
+    try:
+        media = (await request.post()).get("media")
+    except ValueError:
+        media = None
+    if not isinstance(media, web.FileField) or not media.filename:
+        raise Refusal(41005, "media data missing")
+    return Upload(media.filename, media.file.read(), request.query.get("type", ""))
 
 
 def _template() -> _Answer:

@@ -44,10 +44,11 @@ _OPENID = re.compile(r"[\w-]{28}")
 class Refusal(Exception):  # noqa: N818 — an answer of the platform, not an error of ours
     """The platform's no."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, **more: Any) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.more = more
 
 
 @dataclass(slots=True)
@@ -105,6 +106,7 @@ class Platform:
         tokens: the access tokens.
         followers: by openid.
         scenes: ticket of a QR code → its scene.
+        tags_of: the tags of a follower.
     """
 
     clock: Clock
@@ -112,6 +114,7 @@ class Platform:
     file: Path
     arrived: Callable[[KeptCard], None]
     tokens: TokenDesk = field(init=False)
+    tags_of: Callable[[str], list[int]] = field(default=lambda _: [])
     calls: Counter[str] = field(default_factory=Counter)
     followers: dict[str, Follower] = field(default_factory=dict)
     scenes: dict[str, str] = field(default_factory=dict)
@@ -202,7 +205,7 @@ class Platform:
             words = {45015: "response out of time limit or subscription is canceled"}
             raise Refusal(code, words.get(code, "out of response count limit"))
         self.save()
-        self._keep(follower.openid, "custom", title, description=description, url=url, picture=picture)
+        self.keep(follower.openid, "custom", title, description=description, url=url, picture=picture)
         return {"errcode": 0, "errmsg": "ok"}
 
     def send_template(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,7 +230,7 @@ class Platform:
         known = self._known_ids.get(key) if client_id else None
         if known and now < known.until:
             return {"errcode": 0, "errmsg": "ok", "msgid": known.msgid}
-        msgid = self._keep(
+        msgid = self.keep(
             follower.openid,
             "template",
             SANDBOX_TEMPLATE_TITLE,
@@ -254,7 +257,7 @@ class Platform:
             "subscribe_time": since,
             "remark": "",
             "groupid": 0,
-            "tagid_list": [],
+            "tagid_list": self.tags_of(openid),
             "subscribe_scene": "ADD_SCENE_QR_CODE",
         }
 
@@ -266,7 +269,7 @@ class Platform:
             raise Refusal(40003, "invalid openid")
         return self.followers.get(openid)
 
-    def _keep(
+    def keep(
         self,
         openid: str,
         mode: str,
@@ -277,8 +280,10 @@ class Platform:
         picture: str = "",
         data: Mapping[str, str] | None = None,
         client_msg_id: str = "",
+        msgid: int = 0,
     ) -> int:
-        msgid = self.next_id()
+        """Keep one message as its reader would see it; gives its id (`msgid` 0: a new one)."""
+        msgid = msgid or self.next_id()
         data = dict(data or {})
         card = self.cards.keep(
             self.clock(),

@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import aiohttp
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 TRIES = 3
 ANSWER_WITHIN_SECONDS = 5.0
 _NONE = SecretStr("")
+#: Of a push's XML: text, or elements inside.
+Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,14 @@ class Callback:
         url: empty: nowhere.
         token: signs.
         aes_key: 43 characters: safe mode; empty: plain.
+        compatible: with a key: the plain elements go along with the encrypted one.
     """
 
     url: str = ""
     token: SecretStr = _NONE
     aes_key: SecretStr = _NONE
     appid: str = SANDBOX_APPID
+    compatible: bool = False
 
     @property
     def aes_key_previous(self) -> SecretStr:
@@ -68,7 +73,7 @@ class Reply:
 async def push(
     session: aiohttp.ClientSession,
     callback: Callback,
-    fields: Mapping[str, str],
+    fields: Fields,
     *,
     openid: str,
     clock: Clock,
@@ -126,9 +131,9 @@ def _seal(callback: Callback, body: str, openid: str, clock: Clock) -> tuple[dic
         return query, body.encode()
     sealed = seal(callback, body, timestamp=timestamp, nonce=nonce, key=key)
     encrypted = fromstring(sealed, forbid_dtd=True).findtext("Encrypt") or ""
-    outer = (
-        f"<xml><ToUserName>{_cdata(SANDBOX_ACCOUNT)}</ToUserName><Encrypt>{_cdata(encrypted)}</Encrypt></xml>"
-    )
+    sent = f"<Encrypt>{_cdata(encrypted)}</Encrypt></xml>"
+    opening = body.removesuffix("</xml>") if callback.compatible else ""
+    outer = (opening or f"<xml><ToUserName>{_cdata(SANDBOX_ACCOUNT)}</ToUserName>") + sent
     extra = {"encrypt_type": "aes", "msg_signature": signature(token, timestamp, nonce, encrypted)}
     return {**query, **extra}, outer.encode()
 
@@ -155,14 +160,18 @@ def _text(callback: Callback, raw: bytes) -> str:
     return str(root.findtext("Content") or "")
 
 
-def _xml(fields: Mapping[str, str]) -> str:
-    inner = "".join(
-        f"<{name}>{value}</{name}>"
-        if name in {"CreateTime", "MsgId", "MsgID"}
-        else f"<{name}>{_cdata(value)}</{name}>"
-        for name, value in fields.items()
-    )
-    return f"<xml>{inner}</xml>"
+def _xml(fields: Fields) -> str:
+    return f"<xml>{_elements(fields)}</xml>"
+
+
+def _elements(fields: Fields) -> str:
+    return "".join(f"<{name}>{_value(name, value)}</{name}>" for name, value in fields.items())
+
+
+def _value(name: str, value: "str | Fields") -> str:
+    if not isinstance(value, str):
+        return _elements(value)
+    return value if name in {"CreateTime", "MsgId", "MsgID"} else _cdata(value)
 
 
 def _cdata(text: str) -> str:

@@ -207,7 +207,7 @@ def _push(fields: Mapping[str, str]) -> Push:
     message_type = fields.get("MsgType", "").lower()
     if not openid or not message_type:
         raise CallbackError("incomplete")
-    if not (created.isascii() and created.isdigit() and len(created) <= 12):
+    if not (created.isascii() and created.isdigit() and len(created) <= 11):
         raise CallbackError("created")
     event = fields.get("Event", "") if message_type == "event" else ""
     event_key = fields.get("EventKey", "")

@@ -17,6 +17,7 @@ from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient, PlatformEr
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
 from bdnews_dispatch.channels.wechat.fields import FieldError, clean, shorten, template_data
 from bdnews_dispatch.channels.wechat.outcomes import ModeClosed, outcome_of, unreachable
+from bdnews_dispatch.channels.wechat.token import TokenStore
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.errors import ChannelError
 
@@ -56,14 +57,20 @@ class WeChatChannel:
         settings: `WeChatSettings`, or anything with the same fields.
         session: the process's one aiohttp session; the channel doesn't close it.
         clock: says how far it is to the next minute and to midnight in Shanghai.
+        tokens: see `AsyncWeChatClient`.
     """
 
     def __init__(
-        self, settings: ChannelSettings, session: aiohttp.ClientSession, *, clock: Clock = system_clock
+        self,
+        settings: ChannelSettings,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Clock = system_clock,
+        tokens: TokenStore | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self.client = AsyncWeChatClient(settings, session)
+        self.client = AsyncWeChatClient(settings, session, tokens)
         self._modes: Mapping[Mode, Callable[[OutgoingCard], Awaitable[str]]] = {
             "custom": self._send_custom,
             "template": self._send_template,

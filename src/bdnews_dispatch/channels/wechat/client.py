@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from wechatpy import WeChatClient
 
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
-from bdnews_dispatch.channels.wechat.token import StableToken
+from bdnews_dispatch.channels.wechat.token import StableToken, TokenStore
 from bdnews_dispatch.errors import ChannelError
 
 #: Hosts that wechatpy writes into its calls. All of them are the platform; anything else must not see the
@@ -90,15 +90,18 @@ class AsyncWeChatClient(WeChatClient):  # type: ignore[misc]  # wechatpy has no 
     Args:
         settings: `WeChatSettings`, or anything with the same fields.
         session: the process's one aiohttp session.
+        tokens: the row that all processes share; None: this process asks for itself.
     """
 
-    def __init__(self, settings: ClientSettings, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, settings: ClientSettings, session: aiohttp.ClientSession, tokens: TokenStore | None = None
+    ) -> None:
         secret = settings.secret.get_secret_value()
         super().__init__(settings.appid, secret, timeout=settings.timeout_seconds, auto_retry=False)
         self._base = settings.api_base.rstrip("/")
         self._web = session
         self._limits = aiohttp.ClientTimeout(total=settings.timeout_seconds)
-        self._stable = StableToken(self._fetch_token)
+        self._stable = StableToken(self._fetch_token, tokens)
 
     @property
     def access_token(self) -> str:
