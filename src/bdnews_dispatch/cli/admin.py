@@ -46,7 +46,7 @@ _MODELS = (
     tracking,
 )
 #: They say who is there at the moment, not what has happened.
-_OF_THE_MOMENT = {"node", "lease", "budget", "seat", "wechat_token"}
+_OF_THE_MOMENT = {"node", "lease", "budget", "seat"}
 
 
 @click.group()

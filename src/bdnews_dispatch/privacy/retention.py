@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, exists, func
+from sqlalchemy import ColumnElement, delete, exists, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, or_, select
 
+from bdnews_dispatch.accounts.models import OnceAnswered
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.sqlite import truncate_log
@@ -39,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: Whatever was on its way when somebody was erased has ended by then.
 _LEFTOVERS = timedelta(days=60)
+#: For so long the API gives the same answer to the same call again.
+_ANSWERS = timedelta(days=1)
 
 
 def hits(before: datetime) -> Doomed:
@@ -135,6 +138,8 @@ class Retention:
             for table, which, _ in of_deliveries(self._erased()):
                 statement = select(func.count()).select_from(table).where(which)
                 found[LEFTOVERS] += int((await session.exec(statement)).one())
+            answers = select(func.count()).select_from(OnceAnswered).where(self._spent_answers())
+            found[LEFTOVERS] += int((await session.exec(answers)).one())
         return found
 
     async def run(self) -> dict[str, int]:
@@ -176,12 +181,18 @@ class Retention:
             .where(col(Subscriber.erased_at) > self._clock() - _LEFTOVERS)
         )
 
+    def _spent_answers(self) -> ColumnElement[bool]:
+        return col(OnceAnswered.at) < self._clock() - _ANSWERS
+
     async def _empty_leftovers(self) -> int:
         emptied_rows = 0
         async with self._database.write_beside() as session:
             for _, _, statement in of_deliveries(self._erased()):
                 changed = await session.execute(statement.execution_options(synchronize_session=False))
                 emptied_rows += int(changed.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+            # Answers of the API that are given again for a day hold what they said.
+            answers = delete(OnceAnswered).where(self._spent_answers())
+            emptied_rows += int((await session.execute(answers)).rowcount)  # type: ignore[attr-defined]  # as above
         return emptied_rows
 
     async def _sandbox_files(self) -> list[Path]:

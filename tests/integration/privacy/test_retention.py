@@ -1,6 +1,7 @@
 """How long anything is kept: each rule by itself."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import update
@@ -10,6 +11,9 @@ from tests.integration.privacy.searching import JING, TRACES, everything, in_fil
 from tests.integration.web.readers_site import Site
 from tests.making import test_settings as settings_of
 
+from bdnews_dispatch.accounts.models import ApiToken, OnceAnswered
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.tokens import make_token
 from bdnews_dispatch.channels.outcome import OutcomeKind
 from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
@@ -218,3 +222,23 @@ async def test_what_came_late_about_somebody_erased(
     assert chosen == {2: []}
     if backend is Backend.SQLITE:
         assert in_files(tmp_path) == [], "retention cuts the write-ahead log as well"
+
+
+async def test_answers_of_the_api_are_kept_a_day(site: Site, keep: Keep) -> None:
+    async with site.database.write() as session:
+        await make_token(session, site.clock, name="t", scope=[Right.EVENTS_READ], ends_at=None)
+        token = (await session.exec(select(ApiToken))).one()
+        for key, hours in (("old", 25), ("new", 23)):
+            session.add(
+                OnceAnswered(
+                    token_id=token.id or 0,
+                    key=key,
+                    fingerprint="",
+                    status=201,
+                    body="lin@readers.example",
+                    at=site.clock.now - timedelta(hours=hours),
+                )
+            )
+    assert await carried_out(keep()) == {"erased": 1}
+    async with site.database.read() as session:
+        assert (await session.exec(select(OnceAnswered.key))).all() == ["new"]
