@@ -12,6 +12,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     CompoundSelect,
+    Integer,
     Select,
     SQLColumnExpression,
     String,
@@ -280,7 +281,9 @@ class _Counter:
                 .group_by(col(Delivery.subscriber_id))
                 .subquery("first")
             )
-            hour = func.floor(first.c.seconds / 3600.0)
+            hours = first.c.seconds / 3600.0
+            # SQLite has floor() only where it was built with it, and cuts where PostgreSQL rounds.
+            hour = func.floor(hours) if self._backend is Backend.POSTGRESQL else cast(hours, Integer)
             statement = select(hour.label("value"), func.count().label(name)).group_by(hour)
             for row in await self._read(statement.where(first.c.seconds < MOST_HOURS * 3600.0)):
                 number = max(int(row["value"]), 0)
