@@ -1,13 +1,16 @@
 """A machine: real processes of the real command, each test in a folder and on ports of its own."""
 
+import atexit
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,37 @@ import pytest
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+@cache
+def _command_server() -> str:
+    """Where commands are taken; ends with this process."""
+    path = str(Path(tempfile.mkdtemp(prefix="bdnews-commands-")) / "socket")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.acceptance.command_server", path],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    atexit.register(process.kill)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return path
+
+
+def _command(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as printed, socket.socket(socket.AF_UNIX) as server:
+        files = {name: str(Path(printed) / name) for name in ("stdout", "stderr")}
+        server.settimeout(120)
+        server.connect(_command_server())
+        wanted = {"arguments": arguments, "environment": dict(environment), "folder": str(folder), **files}
+        server.sendall(json.dumps(wanted).encode() + b"\n")
+        code = int(server.makefile().readline())
+        said = {name: Path(file).read_text(encoding="utf-8") for name, file in files.items()}
+    return subprocess.CompletedProcess(list(arguments), code, said["stdout"], said["stderr"])
 
 
 class Machine:
@@ -40,15 +74,7 @@ class Machine:
         self._running: list[subprocess.Popen[str]] = []
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "bdnews_dispatch", *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = _command(arguments, self.environment, self.folder)
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done
