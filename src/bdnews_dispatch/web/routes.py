@@ -65,8 +65,8 @@ ROUTES: tuple[Route, ...] = (
     # The console.
     Route("GET", "/console/sign-in", door.show, _PUBLIC),
     Route("POST", "/console/sign-in", door.enter, _PUBLIC),
-    Route("GET", "/console/password/{secret}", door.show_password, _PUBLIC),
-    Route("POST", "/console/password/{secret}", door.set_password, _PUBLIC),
+    Route("GET", "/console/password/{link}", door.show_password, _PUBLIC),
+    Route("POST", "/console/password/{link}", door.set_password, _PUBLIC),
     # Everybody who has signed in may read settings, and leave.
     _desk("POST", "/console/sign-out", door.leave, Right.SETTINGS_READ),
     _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),

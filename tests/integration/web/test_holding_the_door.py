@@ -28,7 +28,7 @@ def filled(route: Route, token: str) -> str:
         "place": "1",
         "name": "pages.css",
         "id": "1",
-        "secret": "x",
+        "link": "x",
         "tag": "x",
     }
     return route.path.format(**values)
@@ -45,11 +45,11 @@ async def test_every_route_answers_and_carries_the_headers(site: Site, sent: lis
         )
         if route.permission is Permission.TOKEN:
             assert answer.status == 401, route
-        elif "{secret}" in route.path:
+        elif "{link}" in route.path:
             assert answer.status == 404, route
         else:
             assert answer.status in {200, 302, 303, 401, 422, 403, 404}, route
-        if route.permission in {Permission.PUBLIC, Permission.SIGNED} and "{secret}" not in route.path:
+        if route.permission in {Permission.PUBLIC, Permission.SIGNED} and "{link}" not in route.path:
             assert answer.status in {200, 302, 303, 401, 422}, route
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy

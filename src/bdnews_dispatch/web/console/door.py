@@ -64,7 +64,7 @@ async def show_password(request: web.Request) -> web.Response:
     """Choose a password."""
     app = request.app
     async with app[DATABASE].read() as session:
-        user = await user_of_link(session, app[CLOCK], request.match_info["secret"])
+        user = await user_of_link(session, app[CLOCK], request.match_info["link"])
     return _password(request, email=user.email if user else "", status=200 if user else 404)
 
 
@@ -72,7 +72,7 @@ async def set_password(request: web.Request) -> web.StreamResponse:
     """By the link, once."""
     check_origin(request)
     form = await read_form(request)
-    app, secret = request.app, request.match_info["secret"]
+    app, secret = request.app, request.match_info["link"]
     async with app[DATABASE].read() as session:
         user = await user_of_link(session, app[CLOCK], secret)
     if user is None:
