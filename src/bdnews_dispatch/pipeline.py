@@ -10,7 +10,7 @@ that dies half-way runs again and does no harm. Planning, sending and finishing 
 rows themselves, so events that only tell (dispatch.created, delivery.opened …) need no handler here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -27,8 +27,10 @@ from bdnews_dispatch.subscribers.requests import MADE_EVENT
 from bdnews_dispatch.tracking.pushes import WeChatPushes
 
 
-def handlers(clock: Clock, publications: Publications) -> Mapping[str, Sequence[Handler]]:
-    """Event name → its handlers, in order."""
+def handlers(
+    clock: Clock, publications: Publications, long_term: Collection[str] = frozenset()
+) -> Mapping[str, Sequence[Handler]]:
+    """Event name → its handlers, in order. Args: long_term: as `WeChatPushes`."""
 
     async def start_dispatch(session: AsyncSession, event: Event) -> None:
         issue = await session.get(Issue, event.payload["issue_id"])
@@ -52,5 +54,5 @@ def handlers(clock: Clock, publications: Publications) -> Mapping[str, Sequence[
         MADE_EVENT: (write_request_letters,),
         "issue.published": (start_dispatch,),
         "issue.withdrawn": (cancel_dispatches,),
-        "wechat.pushed": (WeChatPushes(clock, publications).on_pushed,),
+        "wechat.pushed": (WeChatPushes(clock, publications, long_term).on_pushed,),
     }

@@ -64,6 +64,7 @@ from bdnews_dispatch.sandbox import (
     SANDBOX_TEMPLATE_ID,
     Sandbox,
 )
+from bdnews_dispatch.sandbox.wechat.consents import LONG_TERM_TEMPLATE_ID, ONE_TIME_TEMPLATE_ID
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily, read_time_of_day
 from bdnews_dispatch.scheduling.scheduler import scheduler
@@ -78,6 +79,8 @@ logger = logging.getLogger(__name__)
 
 #: SIGTERM: what is on the wire is finished within this; systemd and Kubernetes wait 30 s by default.
 DRAIN_SECONDS = 25.0
+#: What fills the fields of the sandbox's templates.
+_SANDBOX_FIELDS = {"thing1": "title", "character_string2": "number", "date3": "date", "thing4": "sections"}
 
 
 class Role(StrEnum):
@@ -138,7 +141,9 @@ def with_sandbox_account(settings: Settings) -> Settings:
         "token": SecretStr(SANDBOX_CALLBACK_TOKEN),
         "aes_key": SecretStr(SANDBOX_AES_KEY),
         "template_id": SANDBOX_TEMPLATE_ID,
-        "modes": ("custom", "template"),
+        "long_term_template_id": LONG_TERM_TEMPLATE_ID,
+        "one_time_template_id": ONE_TIME_TEMPLATE_ID,
+        **{f"{name}_fields": _SANDBOX_FIELDS for name in ("template", "long_term", "one_time")},
     }
     return settings.model_copy(update={"wechat": settings.wechat.model_copy(update=changed)})
 
@@ -169,6 +174,8 @@ async def open_channels(parts: Parts) -> AsyncIterator[Channels]:
             if settings.wechat.appid
             else None,
             limits=Limits.load(_providers(settings)),
+            account=settings.wechat,
+            sandbox_account=with_sandbox_account(settings).wechat,
             sandbox_wechat=WeChatChannel(with_sandbox_account(settings).wechat, session, clock=parts.clock),
         )
 
@@ -294,7 +301,15 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
         queue: WorkQueue = PostgresQueue(database.url) if shared else MemoryQueue()
         worker = Worker(
             queue=queue,
-            outbox=Outbox(database, clock, handlers(clock, parts.publications)),
+            outbox=Outbox(
+                database,
+                clock,
+                handlers(
+                    clock,
+                    parts.publications,
+                    {settings.wechat.long_term_template_id, LONG_TERM_TEMPLATE_ID},
+                ),
+            ),
             planner=Planner(database, clock, parts.publications, parts.links),
             sender=Sender(
                 settings=settings,

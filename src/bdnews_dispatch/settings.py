@@ -26,6 +26,11 @@ _FOREIGN_PREFIXES = ("BDNEWS_TEST_",)
 Port = Field(ge=0, le=65535)
 
 
+#: The order of wechat.md: channels/wechat/modes.py says what each needs.
+WeChatMode = Literal["custom", "subscribe_long", "subscribe_once", "template", "mass"]
+TemplateValue = Literal["title", "number", "date", "sections", "summary"]
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,9 +110,20 @@ class WeChatSettings(_Group):
     token: SecretStr
     aes_key: SecretStr
     aes_key_previous: SecretStr
-    modes: tuple[Literal["custom", "template"], ...]
+    modes: tuple[WeChatMode, ...]
     template_id: str
-    template_fields: dict[str, Literal["title", "number", "date", "sections", "summary"]]
+    template_fields: dict[str, TemplateValue]
+    long_term_template_id: str
+    long_term_fields: dict[str, TemplateValue]
+    one_time_template_id: str
+    one_time_fields: dict[str, TemplateValue]
+    mass_author: str = Field(max_length=16)
+    mass_cover: str
+    templates_a_day: int = Field(ge=1)
+    masses_a_month: int = Field(ge=1)
+    mass_calls_a_minute: int = Field(ge=1)
+    mass_calls_a_day: int = Field(ge=1)
+    connections: int = Field(ge=1, le=100)
     timeout_seconds: float = Field(gt=0)
 
 

@@ -36,6 +36,8 @@ class Remedy(StrEnum):
     SUPPRESS = "suppress"
     #: A person must mend the configuration: pause the dispatch, say why.
     STOP_CHANNEL = "stop_channel"
+    #: No way is open by this channel: another one may carry it, where the reader wants that.
+    OTHER_CHANNEL = "other_channel"
 
 
 class Outcome(NamedTuple):
@@ -45,7 +47,7 @@ class Outcome(NamedTuple):
         kind: what happened.
         code: the other side's code (`250`, `550`, `45015`), or a dotted name of ours (`connect.refused`).
         text: the other side's words, at most 500 characters, without addresses where they can be told.
-        mode: how it went out: `smtp`, `custom`, `template`.
+        mode: how it went out: `smtp`, `custom`, `subscribe_long`, `subscribe_once`, `template`, `mass`.
         retry_after: seconds before another try, where the other side or a rule says so.
         remedy: what else follows.
         reference: the other side's id of the message (queue id, msgid).

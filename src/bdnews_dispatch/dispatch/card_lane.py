@@ -9,18 +9,26 @@ from time import perf_counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
+from bdnews_dispatch.channels.wechat.modes import Mode, ModeClosed, Plan
+from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.composing import not_composed
 from bdnews_dispatch.dispatch.endings import Endings
 from bdnews_dispatch.dispatch.ledger import Ledger
-from bdnews_dispatch.dispatch.ledger_store import Claim
+from bdnews_dispatch.dispatch.ledger_store import CardGate
+from bdnews_dispatch.dispatch.stock import Parcel
 from bdnews_dispatch.dispatch.ways import CardWay
 from bdnews_dispatch.errors import StorageError
-from bdnews_dispatch.subscribers.followers import take_from_window
+from bdnews_dispatch.official_account.takings import Act, Taking, for_session, taking_of
 from bdnews_dispatch.telemetry import logs, metrics
 
 logger = logging.getLogger(__name__)
+
+#: The platform says that there is none left, whatever our ledger says: window closed, window used up, no consent.
+_NONE_LEFT = {"45015", "45047", "43101"}
+#: Certainly not sent: what was taken is given back.
+_NOT_SENT = {OutcomeKind.DEFERRED, OutcomeKind.REFUSED, OutcomeKind.UNAVAILABLE}
 
 
 class CardLane:
@@ -39,30 +47,72 @@ class CardLane:
         """Until the stock is closed: one card after the other."""
         way = self._way
         while (parcel := await way.stock.take()) is not None:
-            claim = parcel.claim
-            logs.carry(claim)
+            logs.carry(parcel.claim)
             began = perf_counter()
-
-            async def gate(claim: Claim = claim) -> bool:
-                return await self._ledger.gate(claim)
-
+            held = _Held(self, parcel)
             try:
-                card = parcel.composer.card(claim, parcel.person, window_open=parcel.window_open)
-                outcome = await way.channel.send(card, gate)
+                card = parcel.composer.card(parcel.claim, parcel.person, chances=parcel.chances)
+                held.plan = way.channel.plan(card)
+                outcome = await way.channel.send(card, held.gate, held.switch)
             except StorageError as error:
                 outcome = Outcome(OutcomeKind.UNAVAILABLE, "ledger.unavailable", str(error), retry_after=1.0)
             except Exception as error:  # noqa: BLE001  # each kind has its outcome
-                outcome = not_composed(claim, error)
+                outcome = not_composed(parcel.claim, error)
             metrics.wechat_seconds(perf_counter() - began)
-            self._endings.finished(
-                way, parcel, outcome
-            )  # first: what is known to be out must not wait for a count
-            if outcome.mode == "custom" and outcome.kind is OutcomeKind.ACCEPTED:
-                await self._count_against_window(parcel.target)
+            certainly = outcome.kind in _NOT_SENT and outcome.rule != SAME_KEY
+            self._endings.finished(way, parcel, outcome, held.taking if certainly else None)
 
-    async def _count_against_window(self, openid: str) -> None:
+    async def pass_gate(self, parcel: Parcel, mode: Mode, taking: Taking | None) -> bool:
+        """The ledger's gate, with what the mode needs."""
+        return await self._ledger.gate(parcel.claim, CardGate(mode, taking))
+
+    def taking_of(self, mode: Mode, openid: str) -> Taking | None:
+        """What a message by this mode uses up."""
+        return taking_of(mode, openid, self._way.account, self._clock())
+
+    async def change(self, *acts: tuple[Taking, Act]) -> bool:
+        """Whether the last of these changed something; all in one transaction, what is counted in everybody's order."""
+        changed: dict[tuple[Taking, Act], int] = {}
         try:
-            async with self._database.write() as session:
-                await take_from_window(session, self._clock, openid)
-        except SQLAlchemyError as error:  # the card is out; the platform keeps count as well
-            logger.warning("wechat.window_not_counted", extra={"error": type(error).__name__})
+            async with self._database.write_beside() as session:
+                for taking, act in sorted(acts):
+                    found = await session.execute(*for_session(taking, act, self._clock()))
+                    changed[taking, act] = found.rowcount  # type: ignore[attr-defined]  # of a cursor, as text() gives
+        except SQLAlchemyError as error:  # the platform keeps count as well
+            logger.warning("wechat.not_counted", extra={"error": type(error).__name__})
+            return False
+        return changed[acts[-1]] > 0
+
+
+class _Held:
+    """What one card has taken."""
+
+    def __init__(self, lane: CardLane, parcel: Parcel) -> None:
+        self._lane = lane
+        self._parcel = parcel
+        self.plan: Plan | None = None
+        self.taking: Taking | None = None
+
+    async def gate(self) -> bool:
+        """For the first mode of the plan."""
+        assert self.plan is not None  # noqa: S101  # the channel asks with a plan
+        first = self.plan.single[0]
+        taking = self._lane.taking_of(first, self._parcel.target)
+        if not await self._lane.pass_gate(self._parcel, first, taking):
+            return False
+        self.taking = taking
+        return True
+
+    async def switch(self, closed: ModeClosed, then: Mode | None) -> bool:
+        """Behind a mode that was closed; see `Switch`."""
+        acts: list[tuple[Taking, Act]] = []
+        if self.taking is not None:
+            acts.append((self.taking, "spend" if closed.code in _NONE_LEFT else "give_back"))
+            self.taking = None
+        wanted = self._lane.taking_of(then, self._parcel.target) if then is not None else None
+        if wanted is not None:
+            acts.append((wanted, "take"))
+        if acts and not await self._lane.change(*acts) and wanted is not None:
+            return False
+        self.taking = wanted
+        return True

@@ -11,6 +11,7 @@ from datetime import datetime
 from bdnews_dispatch.channels.email import OutgoingMail
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat import OutgoingCard
+from bdnews_dispatch.channels.wechat.modes import Chances
 from bdnews_dispatch.digests.card import CardText, card_for
 from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.digests.message import Headers, Slots, Variant
@@ -66,7 +67,7 @@ class Composer:
             content=_content(variant, slots),
         )
 
-    def card(self, claim: Claim, person: Person, *, window_open: bool) -> OutgoingCard:
+    def card(self, claim: Claim, person: Person, *, chances: Chances) -> OutgoingCard:
         """The card of a WeChat delivery. The person has an openid."""
         assert person.openid is not None  # noqa: S101  # sending has looked
         name = (claim.sections, person.language)
@@ -83,7 +84,7 @@ class Composer:
             url=self._links.web_copy(claim.key),
             picture_url="",
             fields=text.fields,
-            window_open=window_open,
+            chances=chances,
             client_msg_id=claim.key,
         )
 

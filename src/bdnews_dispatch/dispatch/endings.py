@@ -22,6 +22,7 @@ from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.stock import Parcel
 from bdnews_dispatch.dispatch.ways import Way
 from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.official_account.takings import Taking
 from bdnews_dispatch.telemetry import metrics
 
 logger = logging.getLogger(__name__)
@@ -41,14 +42,18 @@ class Endings:
         self._asides: set[asyncio.Task[None]] = set()
         self._noted: set[int] = set()
 
-    def finished(self, way: Way, parcel: Parcel, outcome: Outcome) -> None:
-        """What became of a parcel that was taken out of the stock."""
+    def finished(self, way: Way, parcel: Parcel, outcome: Outcome, freed: Taking | None = None) -> None:
+        """What became of a parcel that was taken out of the stock.
+
+        Args:
+            freed: what a card had taken and has not used.
+        """
         way.stock.done(parcel, outcome)
         provider = parcel.pace.limit.name if parcel.pace is not None else ""
         metrics.finished(parcel.claim.channel, outcome.kind, provider, outcome.code)
         if outcome.kind is OutcomeKind.UNAVAILABLE and outcome.remedy is Remedy.STOP_CHANNEL:
             held = way.stock.withdraw(parcel.claim.dispatch_id)
-            self._aside(self._stop_channel(parcel, outcome, held))
+            self._aside(self._stop_channel(parcel, outcome, held, freed))
             return
         if outcome.kind is OutcomeKind.UNAVAILABLE:
             outcome = self._weigh(way, parcel.claim, outcome)
@@ -58,7 +63,7 @@ class Endings:
             way.breaker.mended()
             if parcel.claim.dispatch_id in self._noted:
                 self._say(parcel.claim.dispatch_id, "")
-        self._ledger.record(Result(parcel.claim, outcome, parcel.target))
+        self._ledger.record(Result(parcel.claim, outcome, parcel.target, freed))
 
     def _weigh(self, way: Way, claim: Claim, outcome: Outcome) -> Outcome:
         """Let the breaker see the outcome; a channel that can't work is tried again later, with the reason in view."""
@@ -117,7 +122,9 @@ class Endings:
         if state not in SENDING:
             self.give_back(way.stock.withdraw(dispatch_id), _DISPATCH_STOPPED)
 
-    async def _stop_channel(self, parcel: Parcel, outcome: Outcome, held: list[Parcel]) -> None:
+    async def _stop_channel(
+        self, parcel: Parcel, outcome: Outcome, held: list[Parcel], freed: Taking | None
+    ) -> None:
         """Pause the dispatch until a person has mended the configuration; only then give back what is held, so that
         nobody tries again before.
         """
@@ -131,5 +138,5 @@ class Endings:
             later = later._replace(retry_after=NOT_PAUSED_SECONDS)
             raise
         finally:
-            self._ledger.record(Result(claim, later, parcel.target))
+            self._ledger.record(Result(claim, later, parcel.target, freed))
             self.give_back(held, later)

@@ -14,12 +14,15 @@ from operator import itemgetter
 from typing import NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
+from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.ledger_store import (
+    CardGate,
     Claim,
     GivenBack,
     Group,
     LedgerStore,
+    PassedOn,
     Settled,
     Skipped,
     Suppressed,
@@ -27,6 +30,8 @@ from bdnews_dispatch.dispatch.ledger_store import (
 from bdnews_dispatch.dispatch.retry import next_try
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import StorageError
+from bdnews_dispatch.links import random_key
+from bdnews_dispatch.official_account.takings import Taking
 from bdnews_dispatch.settings import DeliverySettings
 from bdnews_dispatch.subscribers.audience import Person
 from bdnews_dispatch.subscribers.models import Channel
@@ -60,11 +65,17 @@ UNANSWERED = {
 
 
 class Result(NamedTuple):
-    """What came of a claim. `target`: the address or openid that was tried, for suppression."""
+    """What came of a claim.
+
+    Attributes:
+        target: the address or openid that was tried, for suppression.
+        freed: what had been taken for it at the gate, where it was certainly not used.
+    """
 
     claim: Claim
     outcome: Outcome
     target: str
+    freed: Taking | None = None
 
 
 class Ledger:
@@ -83,6 +94,7 @@ class Ledger:
         self.on_idle: Callable[[], None] = lambda: None
         self._held: dict[int, Claim] = {}
         self._gates: list[tuple[Claim, asyncio.Future[bool]]] = []
+        self._cards: dict[int, CardGate] = {}
         self._results: list[Result] = []
         self._something = asyncio.Event()
         self._enough = asyncio.Event()
@@ -151,8 +163,11 @@ class Ledger:
         self._held.update((claim.delivery_id, claim) for claim in claims)
         return claims, people
 
-    async def gate(self, claim: Claim) -> bool:
+    async def gate(self, claim: Claim, card: CardGate | None = None) -> bool:
         """Claimed → in_flight, where the claim still holds, the dispatch may send and the reader still wants it.
+
+        Args:
+            card: what else is needed where it is a card.
 
         Returns:
             Whether the last step may be made. True is on disk.
@@ -160,6 +175,8 @@ class Ledger:
         Raises:
             StorageError: it could not be written: the last step must not be made.
         """
+        if card is not None:
+            self._cards[claim.delivery_id] = card
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._gates.append((claim, answer))
         self._something.set()
@@ -223,10 +240,17 @@ class Ledger:
 
     def _group(self, gates: Sequence[Claim], results: Sequence[Result]) -> Group:
         now = self._clock()
+        cards: dict[int, CardGate] = {}
+        if self._cards:
+            waiting = (claim.delivery_id for claim in gates)
+            cards = {id_: self._cards.pop(id_) for id_ in waiting if id_ in self._cards}
         if not results:
-            return Group(now, gates)
-        accepted, settled, back, skipped, suppressed = [], [], [], [], []
-        for claim, outcome, target in results:
+            return Group(now, gates, cards=cards)
+        accepted, settled, back, skipped, suppressed, passed_on = [], [], [], [], [], []
+        freed: dict[int, Taking] = {}
+        for claim, outcome, target, given_back in results:
+            if given_back is not None:
+                freed[claim.delivery_id] = given_back
             if outcome.kind is OutcomeKind.ACCEPTED:
                 accepted.append((claim, outcome))
             elif outcome.kind in (OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED):
@@ -236,18 +260,24 @@ class Ledger:
                 back.append(GivenBack(claim, reason, now + timedelta(seconds=outcome.retry_after or 0)))
             elif outcome.kind is OutcomeKind.SKIPPED:
                 skipped.append(Skipped(claim, outcome.code))
+            elif outcome.remedy is Remedy.OTHER_CHANNEL:
+                passed_on.append(PassedOn(claim, outcome, random_key(now)))
             else:
                 settled.append(self._settled(claim, outcome, now))
                 if outcome.remedy is Remedy.SUPPRESS:
                     folded = target.casefold() if claim.channel is Channel.EMAIL else target
                     reason = f"{outcome.mode or claim.channel.value}:{outcome.code}"
                     suppressed.append(Suppressed(claim.channel, folded, reason))
-        return Group(now, gates, accepted, settled, back, skipped, suppressed)
+        return Group(
+            now, gates, accepted, settled, back, skipped, suppressed, passed_on, cards=cards, freed=freed
+        )
 
     def _settled(self, claim: Claim, outcome: Outcome, now: datetime) -> Settled:
         """What follows from an outcome that is neither an acceptance nor a return unsent."""
         if outcome.kind is OutcomeKind.UNCERTAIN:
-            return Settled(claim, outcome, UNANSWERED[self._settings.uncertain], "lost_answer", now)
+            then = UNANSWERED[self._settings.uncertain]
+            mode = outcome.mode if then is DeliveryState.SENT else ""
+            return Settled(claim, outcome, then, "lost_answer", now, mode)
         if outcome.kind is OutcomeKind.REFUSED:
             return Settled(claim, outcome, DeliveryState.FAILED, outcome.code[:100], None)
         first = claim.first_tried_at or now
@@ -259,7 +289,8 @@ class Ledger:
             first_seconds=self._settings.retry_first_seconds,
             asked_seconds=outcome.retry_after,
         )
-        return Settled(claim, outcome, DeliveryState.DEFERRED, outcome.code[:100], due)
+        mode = outcome.mode if outcome.rule == SAME_KEY else ""
+        return Settled(claim, outcome, DeliveryState.DEFERRED, outcome.code[:100], due, mode)
 
     async def _renew_leases(self) -> None:
         """Say that these are still held; only what is in this process's memory is ever renewed."""

@@ -6,6 +6,7 @@ wait for each other here. Caller: ledger.py.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -14,9 +15,11 @@ from sqlalchemy.engine import URL
 
 from bdnews_dispatch.channels.outcome import Outcome
 from bdnews_dispatch.db.postgres import BY_KEYS, OneConnection
-from bdnews_dispatch.dispatch.ledger_store import Claim, Group, read_sections, storable
+from bdnews_dispatch.dispatch.ledger_sqlite import BY_MAIL, MAIL_WANTED
+from bdnews_dispatch.dispatch.ledger_store import SAME_KEY_HOLDS, Claim, Group, read_sections, storable
 from bdnews_dispatch.dispatch.models import DUE, HELD
 from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.official_account.takings import Act, Taking, for_postgres
 from bdnews_dispatch.subscribers.audience import Person, people_from
 from bdnews_dispatch.subscribers.models import Channel
 
@@ -81,12 +84,12 @@ SETTLED = f"""
 WITH settled AS (
     UPDATE delivery
     SET state = told.state, reason = told.reason, worker = NULL, lease_until = NULL, attempts = attempts + 1,
-        mode = CASE told.state WHEN 'sent' THEN told.mode ELSE '' END,
+        mode = told.kept,
         first_tried_at = coalesce(first_tried_at, $1), due_at = coalesce(told.due_at, delivery.due_at),
         sent_at = CASE told.state WHEN 'sent' THEN $1 END, updated_at = $1
     FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[],
-        $10::text[], $11::text[], $12::text[])
-        AS told (id, epoch, state, reason, due_at, mode, outcome, code, text, reference)
+        $10::text[], $11::text[], $12::text[], $13::text[])
+        AS told (id, epoch, state, reason, due_at, mode, outcome, code, text, reference, kept)
     WHERE delivery.id = told.id AND delivery.epoch = told.epoch
     AND ((worker = $2 AND {_IS_HELD})
         OR (worker IS NULL AND delivery.state = 'uncertain'))
@@ -95,6 +98,7 @@ WITH settled AS (
 )
 INSERT INTO attempt (delivery_id, at, outcome, code, text, mode, reference)
 SELECT id, $1, outcome, code, text, mode, reference FROM settled
+RETURNING delivery_id
 """  # constants of this module
 
 _BACK = f"""CASE
@@ -107,10 +111,49 @@ _REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'
 
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="told.reason")}, worker = NULL, lease_until = NULL,
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="told.reason")}, mode = '', worker = NULL,
+    lease_until = NULL,
     due_at = told.due_at, updated_at = $1
 FROM unnest($3::bigint[], $4::int[], $5::text[], $6::timestamptz[]) AS told (id, epoch, reason, due_at)
 WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND {_IS_HELD}
+RETURNING delivery.id
+"""  # constants of this module
+
+#: $3 ids, $4 epochs, $5 keys.
+MAIL_INSTEAD = f"""
+INSERT INTO delivery (dispatch_id, subscriber_id, channel, key, sections, state, reason, epoch, due_at, attempts, mode,
+    untracked, updated_at)
+SELECT card.dispatch_id, card.subscriber_id, 'email', told.key, card.sections, 'planned', '', 0, $1, 0, '',
+    card.untracked, $1
+{MAIL_WANTED}
+JOIN unnest($3::bigint[], $4::int[], $5::text[]) AS told (id, epoch, key)
+    ON card.id = told.id AND card.epoch = told.epoch
+WHERE card.worker = $2 AND card.state IN ('claimed', 'in_flight')
+ON CONFLICT (dispatch_id, subscriber_id, channel) DO NOTHING
+"""  # constants of this module
+
+#: $3 ids, $4 epochs, $5 codes, $6 texts.
+PASS_ON = f"""
+WITH passed AS (
+    UPDATE delivery
+    SET state = {BY_MAIL.format(yes="'skipped'", no="'failed'")},
+        reason = {BY_MAIL.format(yes="'wechat.by_email'", no="told.code")},
+        worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = '',
+        first_tried_at = coalesce(first_tried_at, $1), updated_at = $1
+    FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[]) AS told (id, epoch, code, text)
+    WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND {_IS_HELD}
+    RETURNING delivery.id, told.code, told.text
+)
+INSERT INTO attempt (delivery_id, at, outcome, code, text, mode, reference)
+SELECT id, $1, 'refused', code, text, '', '' FROM passed
+RETURNING delivery_id
+"""  # constants of this module
+
+#: One card: $3 id, $4 epoch, $5 mode.
+CARD_GATE = f"""
+UPDATE delivery SET state = 'in_flight', mode = $5, updated_at = $1
+WHERE delivery.id = $3 AND delivery.epoch = $4 AND worker = $2 AND {_IS_CLAIMED}
+AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')")}
 """  # constants of this module
 
 SKIP = """
@@ -147,11 +190,13 @@ RECOVER_CLAIMED = f"""{_OVER.format(state="claimed")}
 UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="reason")}, {_FREE}
 FROM over WHERE delivery.id = over.id
 """
+#: A template message is sent again while the platform still knows its id.
+_UNANSWERED = "CASE WHEN mode = 'template' AND updated_at > $5 THEN 'planned' ELSE $4::varchar END"
 RECOVER_IN_FLIGHT = f"""{_OVER.format(state="in_flight")}
 UPDATE delivery
-SET state = $4::varchar, {_FREE}, reason = 'lease_ended',
-    due_at = CASE $4::varchar WHEN 'planned' THEN $1 ELSE due_at END,
-    sent_at = CASE $4::varchar WHEN 'sent' THEN $1 ELSE sent_at END
+SET state = {_UNANSWERED}, {_FREE}, reason = 'lease_ended',
+    due_at = CASE {_UNANSWERED} WHEN 'planned' THEN $1 ELSE due_at END,
+    sent_at = CASE {_UNANSWERED} WHEN 'sent' THEN $1 ELSE sent_at END
 FROM over WHERE delivery.id = over.id
 """
 
@@ -200,26 +245,75 @@ class PostgresLedgerStore:
         return [claim.delivery_id in opened for claim in group.gates]
 
     async def _write(self, connection: Connection, group: Group) -> frozenset[int]:
-        if not (group.settled or group.given_back or group.skipped or group.suppressed):
+        quiet = not (group.settled or group.given_back or group.skipped or group.suppressed)
+        if quiet and not (group.passed_on or group.cards):
             return await self._write_common(connection, group)
         async with connection.transaction():
+            hit: set[int] = set()
             if group.settled:
-                await connection.execute(SETTLED, group.moment, self.worker, *_settled(group))
+                rows = await connection.fetch(SETTLED, group.moment, self.worker, *_settled(group))
+                hit.update(row[0] for row in rows)
+            if group.passed_on:
+                hit.update(await self._pass_on(connection, group))
             if group.given_back:
                 ids, epochs = _which([back.claim for back in group.given_back])
                 reasons = [storable(back.reason, 100) for back in group.given_back]
                 dues = [back.due_at for back in group.given_back]
-                await connection.execute(GIVE_BACK, group.moment, self.worker, ids, epochs, reasons, dues)
+                rows = await connection.fetch(
+                    GIVE_BACK, group.moment, self.worker, ids, epochs, reasons, dues
+                )
+                hit.update(row[0] for row in rows)
             if group.skipped:
                 ids, epochs = _which([skipped.claim for skipped in group.skipped])
                 reasons = [storable(skipped.reason, 100) for skipped in group.skipped]
                 await connection.execute(SKIP, group.moment, self.worker, ids, epochs, reasons)
             if group.suppressed:
-                rows = [
+                told_of = [
                     (told.channel.value, told.target, storable(told.reason, 100)) for told in group.suppressed
                 ]
-                await connection.execute(SUPPRESS, group.moment, *map(list, zip(*rows, strict=True)))
-            return await self._write_common(connection, group)
+                await connection.execute(SUPPRESS, group.moment, *map(list, zip(*told_of, strict=True)))
+            if not (group.cards or group.freed):
+                return await self._write_common(connection, group)
+            opened = await self._card_gates(connection, group, hit)
+            others = [claim for claim in group.gates if claim.delivery_id not in group.cards]
+            return opened | await self._write_common(connection, replace(group, gates=others))
+
+    async def _pass_on(self, connection: Connection, group: Group) -> list[int]:
+        ids, epochs = _which([passed_on.claim for passed_on in group.passed_on])
+        keys = [passed_on.key for passed_on in group.passed_on]
+        codes, texts, _ = _words([passed_on.outcome for passed_on in group.passed_on])
+        await connection.execute(MAIL_INSTEAD, group.moment, self.worker, ids, epochs, keys)
+        rows = await connection.fetch(PASS_ON, group.moment, self.worker, ids, epochs, codes, texts)
+        return [row[0] for row in rows]
+
+    async def _card_gates(self, connection: Connection, group: Group, hit: Collection[int]) -> frozenset[int]:
+        """Give back, take, open; everybody locks what is counted in one order, and deliveries by their ids."""
+
+        async def change(taking: Taking, act: Act) -> int:
+            statement, values = for_postgres(taking, act, group.moment)
+            return _number(await connection.execute(statement, *values))
+
+        acts: list[tuple[Taking, Act, int]] = [
+            (taking, "give_back", id_) for id_, taking in group.freed.items() if id_ in hit
+        ]
+        acts += [(card.taking, "take", id_) for id_, card in group.cards.items() if card.taking is not None]
+        none_left = set()
+        for taking, act, delivery_id in sorted(acts):
+            if not await change(taking, act) and act == "take":
+                none_left.add(delivery_id)
+        opened, closed = set(), []
+        for claim in group.gates:
+            card = group.cards.get(claim.delivery_id)
+            if card is None or claim.delivery_id in none_left:
+                continue
+            of_card = claim.delivery_id, claim.epoch, card.mode
+            if _number(await connection.execute(CARD_GATE, group.moment, self.worker, *of_card)):
+                opened.add(claim.delivery_id)
+            elif card.taking is not None:
+                closed.append(card.taking)
+        for taking in closed:
+            await change(taking, "give_back")
+        return frozenset(opened)
 
     async def _write_common(self, connection: Connection, group: Group) -> frozenset[int]:
         gates = _which(group.gates)
@@ -254,7 +348,9 @@ class PostgresLedgerStore:
         async def work(connection: Connection) -> tuple[int, int]:
             async with connection.transaction():
                 claimed = await connection.execute(RECOVER_CLAIMED, *over)
-                in_flight = await connection.execute(RECOVER_IN_FLIGHT, *over, unanswered.value)
+                in_flight = await connection.execute(
+                    RECOVER_IN_FLIGHT, *over, unanswered.value, moment - SAME_KEY_HOLDS
+                )
             return _number(claimed), _number(in_flight)
 
         return await self._connection.run(work)
@@ -282,6 +378,7 @@ def _settled(group: Group) -> list[Sequence[Any]]:
         [outcome.mode for outcome in outcomes],
         [outcome.kind.value for outcome in outcomes],
         *_words(outcomes),
+        [settled.mode for settled in group.settled],
     ]
 
 

@@ -13,9 +13,19 @@ from typing import Any, Self
 
 from bdnews_dispatch.channels.outcome import Outcome
 from bdnews_dispatch.db.direct import DirectWriter, read_moment, stored
-from bdnews_dispatch.dispatch.ledger_store import Claim, Group, Settled, read_sections, storable
+from bdnews_dispatch.dispatch.ledger_store import (
+    SAME_KEY_HOLDS,
+    CardGate,
+    Claim,
+    Group,
+    PassedOn,
+    Settled,
+    read_sections,
+    storable,
+)
 from bdnews_dispatch.dispatch.models import DUE, HELD
 from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.official_account.takings import for_sqlite
 from bdnews_dispatch.subscribers.audience import Person, people_by
 from bdnews_dispatch.subscribers.models import Channel
 
@@ -53,6 +63,9 @@ AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", ot
     for channel, other in _OTHER.items()
 }
 
+#: A card's: its mode is kept with it, for whoever finds it in flight.
+CARD_GATE = GATES[Channel.WECHAT].replace("SET state = 'in_flight',", "SET state = 'in_flight', mode = ?5,")
+
 #: An acceptance that is known counts even where a recovery has meanwhile called the delivery uncertain, or given it
 #: back and nobody has claimed it since: the epoch is still the same.
 ACCEPTED = """
@@ -87,15 +100,50 @@ _REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'
 
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=":reason")},
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=":reason")}, mode = '',
     worker = NULL, lease_until = NULL, due_at = :due, updated_at = :now
 WHERE id = :id AND epoch = :epoch AND worker = :worker AND {HELD}
 """  # constants of this module
+
+#: Somebody who gets a mail instead of a card: they chose both or either, and can be written to.
+MAIL_WANTED = """
+FROM delivery AS card
+JOIN subscriber ON subscriber.id = card.subscriber_id AND subscriber.email IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM suppression WHERE channel = 'email' AND target = subscriber.email_key)
+JOIN dispatch ON dispatch.id = card.dispatch_id
+JOIN subscription ON subscription.subscriber_id = card.subscriber_id AND subscription.ended_at IS NULL
+    AND subscription.publication = dispatch.publication AND subscription.channel IN ('both', 'either')
+"""
+#: Whether a mail of the dispatch takes the card's place: this one, or one that was planned from the start.
+BY_MAIL = """CASE WHEN EXISTS (
+    SELECT 1 FROM delivery AS mail
+    WHERE mail.dispatch_id = delivery.dispatch_id AND mail.subscriber_id = delivery.subscriber_id
+    AND mail.channel = 'email' AND mail.state <> 'skipped'
+) THEN {yes} ELSE {no} END"""
 
 SKIP = """
 UPDATE delivery SET state = 'skipped', reason = ?, worker = NULL, lease_until = NULL, updated_at = ?
 WHERE id = ? AND epoch = ? AND worker = ? AND state = 'claimed'
 """
+
+MAIL_INSTEAD = f"""
+INSERT INTO delivery (dispatch_id, subscriber_id, channel, key, sections, state, reason, epoch, due_at, attempts, mode,
+    untracked, updated_at)
+SELECT card.dispatch_id, card.subscriber_id, 'email', :key, card.sections, 'planned', '', 0, :now, 0, '',
+    card.untracked, :now
+{MAIL_WANTED}
+WHERE card.id = :id AND card.epoch = :epoch AND card.worker = :worker AND card.state IN ('claimed', 'in_flight')
+ON CONFLICT (dispatch_id, subscriber_id, channel) DO NOTHING
+"""  # constants of this module
+
+PASS_ON = f"""
+UPDATE delivery
+SET state = {BY_MAIL.format(yes="'skipped'", no="'failed'")},
+    reason = {BY_MAIL.format(yes="'wechat.by_email'", no=":reason")},
+    worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = '',
+    first_tried_at = coalesce(first_tried_at, :now), updated_at = :now
+WHERE id = :id AND epoch = :epoch AND worker = :worker AND {HELD}
+"""  # constants of this module
 
 ATTEMPT = (
     "INSERT INTO attempt (delivery_id, at, outcome, code, text, mode, reference) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -116,11 +164,13 @@ RECOVER_CLAIMED = f"""
 UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="reason")}, {_FREE}
 WHERE {HELD} AND state = 'claimed' AND {_OVER}
 """  # constants of this module
+#: A template message is sent again while the platform still knows its id.
+_UNANSWERED = "CASE WHEN mode = 'template' AND updated_at > :recent THEN 'planned' ELSE :state END"
 RECOVER_IN_FLIGHT = f"""
 UPDATE delivery
-SET state = :state, {_FREE}, reason = 'lease_ended',
-    due_at = CASE :state WHEN 'planned' THEN :now ELSE due_at END,
-    sent_at = CASE :state WHEN 'sent' THEN :now ELSE sent_at END
+SET state = {_UNANSWERED}, {_FREE}, reason = 'lease_ended',
+    due_at = CASE {_UNANSWERED} WHEN 'planned' THEN :now ELSE due_at END,
+    sent_at = CASE {_UNANSWERED} WHEN 'sent' THEN :now ELSE sent_at END
 WHERE {HELD} AND state = 'in_flight' AND {_OVER}
 """
 
@@ -186,7 +236,7 @@ class SqliteLedgerStore:
     def _write(self, cursor: sqlite3.Cursor, group: Group) -> list[bool]:
         now = stored(group.moment)
         worker = self.worker
-        tries = []
+        tries, hit = [], set()
         for claim, outcome in group.accepted:
             cursor.execute(ACCEPTED, (outcome.mode, now, now, now, claim[0], claim[1], worker))
             if cursor.rowcount:  # else it was written before, or is not ours any more
@@ -195,35 +245,85 @@ class SqliteLedgerStore:
             cursor.execute(OTHER_RESULT, self._settled(settled, now))
             if cursor.rowcount:
                 tries.append(_attempt(settled.claim, settled.outcome, now))
+                hit.add(settled.claim.delivery_id)
+        for passed_on in group.passed_on:
+            if self._pass_on(cursor, passed_on, now):
+                tries.append(_attempt(passed_on.claim, passed_on.outcome, now))
+                hit.add(passed_on.claim.delivery_id)
         if tries:
             cursor.executemany(ATTEMPT, tries)
         if group.given_back:
-            cursor.executemany(
-                GIVE_BACK,
-                [
-                    {
-                        "id": claim.delivery_id,
-                        "epoch": claim.epoch,
-                        "worker": worker,
-                        "now": now,
-                        "reason": reason,
-                        "due": stored(due_at),
-                    }
-                    for claim, reason, due_at in group.given_back
-                ],
-            )
+            hit |= self._give_back(cursor, group, now)
         for claim, reason in group.skipped:
             cursor.execute(SKIP, (storable(reason, 100), now, claim[0], claim[1], worker))
         for channel, target, reason in group.suppressed:
             cursor.execute(SUPPRESS, (channel.value, target, storable(reason, 100), now))
+        for delivery_id, taking in group.freed.items():
+            if delivery_id in hit:
+                cursor.execute(*for_sqlite(taking, "give_back", now))
+        if group.cards:
+            return [
+                self._card_gate(cursor, claim, group.cards.get(claim.delivery_id), now)
+                for claim in group.gates
+            ]
         opened = []
         for claim in group.gates:
             cursor.execute(GATES[claim.channel], (now, claim.delivery_id, claim.epoch, worker))
             opened.append(cursor.rowcount == 1)
         return opened
 
+    def _give_back(self, cursor: sqlite3.Cursor, group: Group, now: str | None) -> set[int]:
+        """Gives the ids of those that were ours to give back and had taken something."""
+        hit, rows = set(), []
+        for claim, reason, due_at in group.given_back:
+            row = {
+                "id": claim.delivery_id,
+                "epoch": claim.epoch,
+                "worker": self.worker,
+                "now": now,
+                "reason": reason,
+                "due": stored(due_at),
+            }
+            if claim.delivery_id in group.freed:
+                if cursor.execute(GIVE_BACK, row).rowcount:
+                    hit.add(claim.delivery_id)
+            else:
+                rows.append(row)
+        if rows:
+            cursor.executemany(GIVE_BACK, rows)
+        return hit
+
+    def _pass_on(self, cursor: sqlite3.Cursor, passed_on: PassedOn, now: str | None) -> bool:
+        claim, outcome, key = passed_on
+        row = {
+            "id": claim.delivery_id,
+            "epoch": claim.epoch,
+            "worker": self.worker,
+            "now": now,
+            "key": key,
+            "reason": storable(outcome.code, 100),
+        }
+        cursor.execute(MAIL_INSTEAD, row)
+        return cursor.execute(PASS_ON, row).rowcount == 1
+
+    def _card_gate(
+        self, cursor: sqlite3.Cursor, claim: Claim, card: CardGate | None, now: str | None
+    ) -> bool:
+        """Take what the card needs, then the gate; a gate that stays closed gives it back."""
+        if card is None:
+            cursor.execute(GATES[claim.channel], (now, claim.delivery_id, claim.epoch, self.worker))
+            return cursor.rowcount == 1
+        if card.taking is not None and not cursor.execute(*for_sqlite(card.taking, "take", now)).rowcount:
+            return False
+        cursor.execute(CARD_GATE, (now, claim.delivery_id, claim.epoch, self.worker, card.mode))
+        if cursor.rowcount:
+            return True
+        if card.taking is not None:
+            cursor.execute(*for_sqlite(card.taking, "give_back", now))
+        return False
+
     def _settled(self, settled: Settled, now: str | None) -> dict[str, Any]:
-        claim, outcome, state, reason, due_at = settled
+        claim, _, state, reason, due_at, mode = settled
         sent = state is DeliveryState.SENT
         return {
             "id": claim.delivery_id,
@@ -233,7 +333,7 @@ class SqliteLedgerStore:
             "state": state.value,
             "reason": reason,
             "due": stored(due_at),
-            "mode": outcome.mode if sent else "",
+            "mode": mode,
             "sent": now if sent else None,
         }
 
@@ -250,6 +350,7 @@ class SqliteLedgerStore:
             "worker": self.worker,
             "held": json.dumps(list(held)),
             "state": unanswered.value,
+            "recent": stored(moment - SAME_KEY_HOLDS),
         }
 
         def work(cursor: sqlite3.Cursor) -> tuple[int, int]:

@@ -5,16 +5,20 @@ follows from an outcome is decided in ledger.py; here it is only written. One co
 """
 
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, Protocol, Self
 
 from bdnews_dispatch.channels.outcome import Outcome
 from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.official_account.takings import Taking
 from bdnews_dispatch.subscribers.audience import Person
 from bdnews_dispatch.subscribers.models import Channel
+
+#: The platform knows a client_msg_id for ten minutes; ours and its clock may differ, and the call takes its time.
+SAME_KEY_HOLDS = timedelta(minutes=9)
 
 
 class Claim(NamedTuple):
@@ -32,13 +36,19 @@ class Claim(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A try that was not an acceptance, and the row that follows from it. `due_at`: None leaves it as it is."""
+    """A try that was not an acceptance, and the row that follows from it.
+
+    Attributes:
+        due_at: None leaves it as it is.
+        mode: that the row keeps: of what counts as sent, and of a call that must be made again just so.
+    """
 
     claim: Claim
     outcome: Outcome
     state: DeliveryState
     reason: str
     due_at: datetime | None
+    mode: str = ""
 
 
 class GivenBack(NamedTuple):
@@ -50,6 +60,25 @@ class GivenBack(NamedTuple):
     claim: Claim
     reason: str
     due_at: datetime
+
+
+class CardGate(NamedTuple):
+    """What a card needs at the gate beside its claim: its mode, and what that uses up."""
+
+    mode: str
+    taking: Taking | None
+
+
+class PassedOn(NamedTuple):
+    """A card that no mode takes, with the reasons: a mail takes its place where the reader wants one and can get it.
+
+    Attributes:
+        key: of the mail's delivery, if there will be one.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    key: str
 
 
 class Skipped(NamedTuple):
@@ -76,6 +105,9 @@ class Group:
         moment: of all of it.
         gates: claims that want to make the last step.
         accepted: claims with the acceptance.
+        cards: by delivery, for the gates that are a card's. What it needs is taken in the same transaction; where there
+            is none left, the gate stays closed.
+        freed: by delivery: what had been taken for it, and is given back with what is written of it.
     """
 
     moment: datetime
@@ -85,6 +117,9 @@ class Group:
     given_back: Sequence[GivenBack] = ()
     skipped: Sequence[Skipped] = ()
     suppressed: Sequence[Suppressed] = ()
+    passed_on: Sequence[PassedOn] = ()
+    cards: Mapping[int, CardGate] = field(default_factory=dict)
+    freed: Mapping[int, Taking] = field(default_factory=dict)
 
 
 class LedgerStore(Protocol):

@@ -32,9 +32,6 @@ from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.models import Channel
 from bdnews_dispatch.telemetry import metrics
 
-#: Cards on their way to the WeChat platform at once.
-CARDS_AT_ONCE = 4
-
 
 class Sender:
     """Sends the deliveries of dispatches, batch by batch. Used as `async with`.
@@ -99,15 +96,20 @@ class Sender:
                 "email.sandbox", channels.sandbox_email, self._stock(), self._breaker()
             ),
             (Channel.WECHAT, False): CardWay(
-                "wechat.sandbox", channels.sandbox_wechat, self._stock(), self._breaker()
+                "wechat.sandbox",
+                channels.sandbox_wechat,
+                self._stock(),
+                self._breaker(),
+                channels.sandbox_account,
             ),
         }
         if channels.wechat is not None:
             self._ways[Channel.WECHAT, True] = CardWay(
-                "wechat", channels.wechat, self._stock(), self._breaker()
+                "wechat", channels.wechat, self._stock(), self._breaker(), channels.account
             )
         for way in self._ways.values():
-            for n in range(self._settings.email.connections if isinstance(way, MailWay) else CARDS_AT_ONCE):
+            group = self._settings.email if isinstance(way, MailWay) else self._settings.wechat
+            for n in range(group.connections):
                 lanes.create_task(self._lane(way).run(), name=f"lane-{way.name}-{n}")
         return self
 

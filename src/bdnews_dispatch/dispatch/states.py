@@ -54,7 +54,10 @@ DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     _S.CLAIMED: frozenset({_S.IN_FLIGHT, _S.PLANNED, _S.DEFERRED, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
     # In flight, the other side may have it: only its answer, or the lack of one, leads on.
     # Back to planned: by the setting `delivery.uncertain = resend`, or where the channel knows that nothing went out.
-    _S.IN_FLIGHT: frozenset({_S.SENT, _S.DEFERRED, _S.FAILED, _S.UNCERTAIN, _S.PLANNED, _S.CANCELLED}),
+    # To skipped: the platform has refused it by every mode, and a mail takes its place.
+    _S.IN_FLIGHT: frozenset(
+        {_S.SENT, _S.DEFERRED, _S.FAILED, _S.UNCERTAIN, _S.PLANNED, _S.CANCELLED, _S.SKIPPED}
+    ),
     _S.DEFERRED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.FAILED}),
     # Settled by evidence (an answer stored late, an open, a bounce, the relay's log), by an operator, or by setting.
     _S.UNCERTAIN: frozenset({_S.SENT, _S.PLANNED, _S.FAILED, _S.DEFERRED, _S.DELIVERED, _S.BOUNCED}),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from bdnews_dispatch.channels.email.limits import Limit, Limits
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
+from bdnews_dispatch.channels.wechat.modes import Chances
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.pacing import Pace, who_is_slow
@@ -29,6 +30,9 @@ STAND_ASIDE = 200
 BACK_SECONDS = 10.0
 
 
+_UNKNOWN = Chances()
+
+
 @dataclass(slots=True, eq=False)
 class Parcel:
     """A claimed delivery with all that sending needs.
@@ -37,7 +41,7 @@ class Parcel:
         target: the address or openid.
         urgency: smaller goes first.
         domain: of the address, lower case; "" for WeChat.
-        window_open: the platform takes 客服 messages for this follower now.
+        chances: by which modes the platform takes a card for this follower now.
     """
 
     claim: Claim
@@ -46,7 +50,7 @@ class Parcel:
     target: str
     urgency: int
     domain: str = ""
-    window_open: bool = False
+    chances: Chances = _UNKNOWN
     pace: Pace | None = field(default=None, repr=False)
 
 

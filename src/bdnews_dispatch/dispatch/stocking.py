@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from sqlalchemy.exc import SQLAlchemyError
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
+from bdnews_dispatch.channels.wechat import Chances
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.digests.dkim import DkimSigner
+from bdnews_dispatch.dispatch.chances import narrowed
 from bdnews_dispatch.dispatch.composing import Composer
 from bdnews_dispatch.dispatch.contents import load_contents
 from bdnews_dispatch.dispatch.endings import Endings
@@ -21,12 +23,12 @@ from bdnews_dispatch.dispatch.ledger_store import Claim
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.stock import Parcel
-from bdnews_dispatch.dispatch.ways import Way, Ways
+from bdnews_dispatch.dispatch.ways import CardWay, Way, Ways
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
+from bdnews_dispatch.official_account.standing import chances_of
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.audience import Person
-from bdnews_dispatch.subscribers.followers import open_windows
 from bdnews_dispatch.subscribers.models import Channel
 from bdnews_dispatch.telemetry import metrics, traces
 
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 #: Dispatches whose variants are kept in memory; a variant is some 100 KB, a dispatch has at most a few dozen.
 COMPOSERS_KEPT = 8
 
+_NOT_READ = Outcome(OutcomeKind.UNAVAILABLE, "ledger.unavailable", retry_after=1.0)
 STOPPING = Outcome(OutcomeKind.UNAVAILABLE, "stopping")
 
 
@@ -92,21 +95,31 @@ class Stocking:
                 channel=channel,
             )
             claimed += len(claims)
-            windows: frozenset[str] = frozenset()
+            chances: Mapping[int, Chances] = {}
             if channel is Channel.WECHAT and claims:
-                windows = await self._windows(found)
+                chances = await self._chances(claims, found)
             for claim in claims:
-                self._stock_up(claim, found.get(claim.subscriber_id), composer, urgency, windows)
+                self._stock_up(claim, found.get(claim.subscriber_id), composer, urgency, chances)
         return claimed
 
-    async def _windows(self, found: Mapping[int, Person]) -> frozenset[str]:
-        openids = [person.openid for person in found.values() if person.openid is not None]
+    async def _chances(self, claims: list[Claim], found: Mapping[int, Person]) -> Mapping[int, Chances]:
+        """By which modes each of these may go."""
+        openids: dict[CardWay, list[str]] = {}
+        for person in found.values():
+            way = (
+                self._ways.get((Channel.WECHAT, self._reach.allows(person.openid))) if person.openid else None
+            )
+            if isinstance(way, CardWay) and person.openid is not None:
+                openids.setdefault(way, []).append(person.openid)
         try:
             async with self._database.read() as session:
-                return await open_windows(session, self._clock, openids)
-        except SQLAlchemyError as error:  # then by template
-            logger.warning("wechat.windows_not_read", extra={"error": type(error).__name__})
-            return frozenset()
+                of_openid: dict[str, Chances] = {}
+                for way, theirs in openids.items():
+                    of_openid |= await chances_of(session, self._clock, way.account, theirs)
+                return await narrowed(session, claims, found, of_openid)
+        except SQLAlchemyError as error:  # given back by the gate or by their lease
+            logger.warning("wechat.chances_not_read", extra={"error": type(error).__name__})
+            return {}
 
     def has_enough(self, dispatch_id: int) -> bool:
         """Is so much of the dispatch in stock that it will be told of when it runs low?"""
@@ -123,7 +136,12 @@ class Stocking:
         return 1 if any(way.breaker.is_tried() for way in ways) else batch
 
     def _stock_up(
-        self, claim: Claim, person: Person | None, composer: Composer, urgency: int, windows: frozenset[str]
+        self,
+        claim: Claim,
+        person: Person | None,
+        composer: Composer,
+        urgency: int,
+        chances: Mapping[int, Chances],
     ) -> None:
         target = _target(claim, person)
         way = self._ways.get((claim.channel, self._reach.allows(target)))
@@ -137,7 +155,12 @@ class Stocking:
             self._not_tried(claim, OutcomeKind.REFUSED, f"{claim.channel}.not_configured")
             return
         domain = target.rpartition("@")[2].lower() if claim.channel is Channel.EMAIL else ""
-        parcel = Parcel(claim, person, composer, target, urgency, domain, target in windows)
+        parcel = Parcel(claim, person, composer, target, urgency, domain)
+        if claim.channel is Channel.WECHAT:
+            if claim.delivery_id not in chances:
+                self._endings.give_back([parcel], _NOT_READ)
+                return
+            parcel.chances = chances[claim.delivery_id]
         if self._closed:
             self._endings.give_back([parcel], STOPPING)
         elif wait := way.breaker.closed_for():

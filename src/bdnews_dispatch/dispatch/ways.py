@@ -9,6 +9,7 @@ from bdnews_dispatch.channels.wechat import WeChatChannel
 from bdnews_dispatch.dispatch.breaker import Breaker
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.stock import Stock
+from bdnews_dispatch.settings import WeChatSettings
 from bdnews_dispatch.subscribers.models import Channel
 
 
@@ -19,6 +20,7 @@ class Channels:
     Attributes:
         wechat: None where the account is not configured.
         limits: of the real relay and of recipients' providers; the sandbox has none.
+        account, sandbox_account: the settings of the two WeChat accounts.
     """
 
     reach: Reach
@@ -27,6 +29,8 @@ class Channels:
     wechat: WeChatChannel | None
     sandbox_wechat: WeChatChannel
     limits: Limits
+    account: WeChatSettings
+    sandbox_account: WeChatSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +45,13 @@ class MailWay:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CardWay:
-    """An account on the WeChat platform."""
+    """An account on the WeChat platform. `account`: its settings."""
 
     name: str
     channel: WeChatChannel
     stock: Stock
     breaker: Breaker
+    account: WeChatSettings
 
 
 Way = MailWay | CardWay

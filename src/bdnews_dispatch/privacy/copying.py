@@ -18,6 +18,7 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.official_account.models import WeChatCredit
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.lists import memberships
@@ -246,7 +247,14 @@ async def _wechat(session: AsyncSession, person: Subscriber) -> dict[str, Any] |
     follower = await session.get(Follower, person.openid) if person.openid else None
     if follower is None:
         return None
-    return {"following": follower.following, "updated_at": _time(follower.updated_at)}
+    consents = await session.exec(select(WeChatCredit).where(WeChatCredit.openid == follower.openid))
+    return {
+        "following": follower.following,
+        "updated_at": _time(follower.updated_at),
+        "consents": [
+            {"template": row.template_id, "granted": row.granted, "used": row.used} for row in consents
+        ],
+    }
 
 
 async def _messages(session: AsyncSession, person: Subscriber) -> list[dict[str, Any]]:

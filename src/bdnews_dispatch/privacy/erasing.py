@@ -26,6 +26,7 @@ from bdnews_dispatch.letters.models import Letter, LetterKind
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.official_account.models import WeChatCredit, WeChatGrant, WeChatQuota
 from bdnews_dispatch.privacy.told import emptied, told_of
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
@@ -150,6 +151,9 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
         yield delete(suppressed).where(col(suppressed.target).in_(targets))
     if person.openid is not None:
         yield delete(Follower).where(col(Follower.openid) == person.openid)
+        for consents in (WeChatCredit, WeChatGrant):
+            yield delete(consents).where(col(consents.openid) == person.openid)
+        yield delete(WeChatQuota).where(col(WeChatQuota.holder) == person.openid)
     yield (
         update(Subscriber)
         .where(col(Subscriber.id) == person.id)

@@ -4,6 +4,7 @@ In: events `wechat.pushed`, recorded by the callback. Out: followers and their w
 are delivered or failed. Caller: the outbox, through pipeline.py. Every step may run twice and does no harm.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from enum import StrEnum
 
@@ -16,6 +17,7 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.official_account.credits import grant, withdraw
 from bdnews_dispatch.subscribers import agreements, followers, people
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.models import Channel, ChannelChoice
@@ -42,11 +44,15 @@ def keyword_of(text: str) -> Keyword | None:
 
 
 class WeChatPushes:
-    """Handles `wechat.pushed`. Its payload: kind, openid, text, event_key, scene, msg_id, status."""
+    """Handles `wechat.pushed`. Its payload: kind, openid, text, event_key, scene, msg_id, status, counts, consents."""
 
-    def __init__(self, clock: Clock, publications: Publications) -> None:
+    def __init__(
+        self, clock: Clock, publications: Publications, long_term: Collection[str] = frozenset()
+    ) -> None:
+        """Args: long_term: templates of 订阅通知 to which a consent lasts."""
         self._clock = clock
         self._publications = publications
+        self._long_term = frozenset(long_term)
 
     async def on_pushed(self, session: AsyncSession, event: Event) -> None:
         """Handler for the outbox."""
@@ -66,8 +72,21 @@ class WeChatPushes:
                 await self._finish(
                     session, openid, str(payload.get("msg_id", "")), str(payload.get("status", ""))
                 )
+            case "consent":
+                await self._count_consents(session, event)
             case _:
                 pass
+
+    async def _count_consents(self, session: AsyncSession, event: Event) -> None:
+        """A push may tell of several templates: each counts once, however often the push comes."""
+        openid = str(event.payload["openid"])
+        for template_id, accepted in event.payload.get("consents", ()):
+            key = f"{event.key.rpartition(':')[2]}:{template_id}"[:120]
+            if accepted:
+                lasting = template_id in self._long_term
+                await grant(session, self._clock, openid, template_id, key=key, lasting=lasting)
+            else:
+                await withdraw(session, self._clock, openid, template_id, key=key)
 
     async def _answer(self, session: AsyncSession, openid: str, text: str) -> None:
         match keyword_of(text):

@@ -56,6 +56,8 @@ async def take_push(request: web.Request) -> web.Response:
             scene=push.scene[:_LONGEST_TEXT],
             msg_id=push.msg_id,
             status=push.status,
+            **({"counts": dict(push.counts)} if push.counts else {}),
+            **({"consents": [list(told) for told in push.consents]} if push.consents else {}),
         )
         words = await _answer(request, session, push)
     app[WAKE]()

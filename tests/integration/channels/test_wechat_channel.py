@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from bdnews_dispatch.channels.outcome import OutcomeKind, Remedy
-from bdnews_dispatch.channels.wechat import OutgoingCard, WeChatChannel
+from bdnews_dispatch.channels.wechat import Chances, OutgoingCard, WeChatChannel
 from bdnews_dispatch.channels.wechat.outcomes import seconds_to_midnight
 from bdnews_dispatch.errors import ChannelError
 from bdnews_dispatch.sandbox import SANDBOX_APPID, SANDBOX_SECRET, SANDBOX_TEMPLATE_ID, PlatformFault, Sandbox
@@ -61,7 +61,7 @@ def card(number: int = 1, *, window_open: bool = False, openid: str = READER, **
         "fields": FIELDS,
     }
     return OutgoingCard(
-        number, openid, window_open=window_open, client_msg_id=f"d{number}", **{**given, **values}
+        number, openid, chances=Chances(window=window_open), client_msg_id=f"d{number}", **{**given, **values}
     )
 
 
@@ -138,8 +138,8 @@ async def test_no_mode_says_why_for_each(box: Sandbox, session: aiohttp.ClientSe
     both = WeChatChannel(settings(box.api_base), session)
     unfit = await both.send(card(fields={**FIELDS, "date": "近日"}), opened)
     assert (unfit.kind, unfit.code) == (OutcomeKind.REFUSED, "wechat.no_mode")
-    assert "custom：" in unfit.text
-    assert "template：模板字段 date3" in unfit.text
+    assert "客服消息：" in unfit.text
+    assert "模板消息：模板字段 date3" in unfit.text
 
 
 async def test_a_closed_gate_sends_nothing(box: Sandbox, channel: WeChatChannel) -> None:
@@ -216,7 +216,7 @@ async def test_a_token_refused_for_ever_ends_in_an_alarm(box: Sandbox, channel: 
         (40037, OutcomeKind.UNAVAILABLE, Remedy.STOP_CHANNEL),
         (48001, OutcomeKind.UNAVAILABLE, Remedy.STOP_CHANNEL),
         (40164, OutcomeKind.UNAVAILABLE, Remedy.STOP_CHANNEL),
-        (43101, OutcomeKind.REFUSED, Remedy.NONE),
+        (43101, OutcomeKind.REFUSED, Remedy.OTHER_CHANNEL),
         (45065, OutcomeKind.ACCEPTED, Remedy.NONE),
         (45066, OutcomeKind.DEFERRED, Remedy.NONE),
         (99999, OutcomeKind.REFUSED, Remedy.NONE),

@@ -97,13 +97,31 @@ STATEMENTS: dict[str, tuple[str, list[Any], set[str]]] = {
     "gates": (ledger.GATES, [NOW, "w", *HELD], {"pk_delivery"}),
     "settled": (
         ledger.SETTLED,
-        [NOW, "w", *HELD, ["failed"] * 3, ["550"] * 3, [NOW] * 3, ["smtp"] * 3, ["refused"] * 3, *WORDS[1:]],
+        [
+            NOW,
+            "w",
+            *HELD,
+            ["failed"] * 3,
+            ["550"] * 3,
+            [NOW] * 3,
+            ["smtp"] * 3,
+            ["refused"] * 3,
+            *WORDS[1:],
+            [""] * 3,
+        ],
         {"pk_delivery"},
     ),
     "given back": (ledger.GIVE_BACK, [NOW, "w", *HELD, ["x"] * 3, [NOW] * 3], {"pk_delivery"}),
+    "a card's gate": (ledger.CARD_GATE, [NOW, "w", 1, 1, "template"], {"pk_delivery"}),
+    "a mail instead": (ledger.MAIL_INSTEAD, [NOW, "w", *HELD, ["a", "b", "c"]], {"pk_delivery"}),
+    "passed on": (ledger.PASS_ON, [NOW, "w", *HELD, ["wechat.no_mode"] * 3, ["x"] * 3], {"pk_delivery"}),
     "renew": (ledger.RENEW, [NOW, "w", *HELD], {"pk_delivery"}),
     "recover claimed": (ledger.RECOVER_CLAIMED, [NOW, "v", [1, 2]], {"ix_delivery_held"}),
-    "recover in flight": (ledger.RECOVER_IN_FLIGHT, [NOW, "v", [1, 2], "uncertain"], {"ix_delivery_held"}),
+    "recover in flight": (
+        ledger.RECOVER_IN_FLIGHT,
+        [NOW, "v", [1, 2], "uncertain", NOW],
+        {"ix_delivery_held"},
+    ),
     "who reads": (audience._PEOPLE_POSTGRES, [list(range(1, 201)), "dsj"], {"pk_subscriber"}),
     "by its key": ("SELECT id FROM delivery WHERE key = $1", ["x"], {"uq_delivery_key"}),
     "in doubt": (
@@ -115,7 +133,15 @@ STATEMENTS: dict[str, tuple[str, list[Any], set[str]]] = {
 
 
 #: These name their rows by id.
-BY_ID = {"gates and acceptances", "gates", "settled", "given back", "renew"}
+BY_ID = {
+    "gates and acceptances",
+    "gates",
+    "settled",
+    "given back",
+    "a card's gate",
+    "passed on",
+    "renew",
+}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -5,6 +5,7 @@ In: `OutgoingCard`. Out: `Outcome`. Called by dispatch/ (send), cli/ (check) and
 
 from bdnews_dispatch.channels.wechat.card import OutgoingCard
 from bdnews_dispatch.channels.wechat.channel import WeChatChannel
+from bdnews_dispatch.channels.wechat.modes import Chances
 from bdnews_dispatch.channels.wechat.push import Push, PushKind
 
-__all__ = ["OutgoingCard", "Push", "PushKind", "WeChatChannel"]
+__all__ = ["Chances", "OutgoingCard", "Push", "PushKind", "WeChatChannel"]

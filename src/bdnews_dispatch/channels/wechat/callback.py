@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 from xml.etree.ElementTree import Element, ParseError
@@ -37,6 +38,8 @@ _EVENTS: Mapping[str, PushKind] = {
     "view": PushKind.VIEW,
     "templatesendjobfinish": PushKind.TEMPLATE_FINISHED,
     "masssendjobfinish": PushKind.MASS_FINISHED,
+    "subscribe_msg_popup_event": PushKind.CONSENT,
+    "subscribe_msg_change_event": PushKind.CONSENT,
 }
 
 
@@ -109,12 +112,13 @@ def open_push(settings: CallbackSettings, query: Mapping[str, str], body: bytes,
             raise CallbackError("not_encrypted")
         if not _signed(settings, query.get("msg_signature", ""), timestamp, nonce, encrypted):
             raise CallbackError("signature")
-        fields = _fields(_decrypt(keys, encrypted, settings.appid))
+        fields = _fields(body := _decrypt(keys, encrypted, settings.appid))
     else:
         if not _signed(settings, query.get("signature", ""), timestamp, nonce):
             raise CallbackError("signature")
         fields = _fields(body)
-    return _push(fields)
+    push = _push(fields)
+    return replace(push, consents=_consents(body)) if push.kind is PushKind.CONSENT else push
 
 
 def text_reply(
@@ -177,6 +181,25 @@ def _fields(xml: bytes) -> dict[str, str]:
     return {child.tag: (child.text or "").strip() for child in root if len(child) == 0}
 
 
+def _consents(xml: bytes) -> tuple[tuple[str, bool], ...]:
+    """Each `List` of a subscribe_msg_…_event (Subscription_Messages/api.html): template, accept or reject."""
+    found = fromstring(xml, forbid_dtd=True).iter("List")
+    told = [
+        ((each.findtext("TemplateId") or "").strip(), (each.findtext("SubscribeStatusString") or "").strip())
+        for each in found
+    ]
+    return tuple((template[:64], status == "accept") for template, status in told if template)
+
+
+def _counts(fields: Mapping[str, str]) -> dict[str, int]:
+    """Of MASSSENDJOBFINISH: TotalCount, FilterCount, SentCount, ErrorCount."""
+    names = {"total": "TotalCount", "filter": "FilterCount", "sent": "SentCount", "error": "ErrorCount"}
+    told = {name: fields.get(element, "") for name, element in names.items()}
+    return {
+        name: int(text) for name, text in told.items() if text.isascii() and text.isdigit() and len(text) < 10
+    }
+
+
 def _key(text: str) -> bytes:
     try:
         key = base64.b64decode(text + "=", validate=True)
@@ -237,6 +260,7 @@ def _push(fields: Mapping[str, str]) -> Push:
         dedup_key=dedup_key,
         msg_id=message_id,
         status=fields.get("Status", ""),
+        counts=_counts(fields) if kind is PushKind.MASS_FINISHED else {},
     )
 
 

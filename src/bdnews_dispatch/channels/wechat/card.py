@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bdnews_dispatch.channels.wechat.modes import Chances
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingCard:
@@ -16,7 +18,7 @@ class OutgoingCard:
         url: the reader's own page.
         picture_url: for a 客服 message; may be empty.
         fields: what fills a template: title, number, date, sections, summary.
-        window_open: the user's 客服 window is open, as far as the ledger knows.
+        chances: by which modes it may go, as far as the ledger knows.
         client_msg_id: at most 32 bytes, the same at every retry, so the platform drops a repeat.
     """
 
@@ -27,5 +29,5 @@ class OutgoingCard:
     url: str
     picture_url: str
     fields: Mapping[str, str]
-    window_open: bool
+    chances: Chances
     client_msg_id: str

@@ -6,7 +6,7 @@ Called by dispatch/.
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, Protocol
+from typing import Protocol
 
 import aiohttp
 from pydantic import SecretStr
@@ -15,8 +15,9 @@ from bdnews_dispatch.channels.outcome import Gate, Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat.card import OutgoingCard
 from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient, PlatformError, UnreachableError
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
-from bdnews_dispatch.channels.wechat.fields import FieldError, clean, shorten, template_data
-from bdnews_dispatch.channels.wechat.outcomes import ModeClosed, outcome_of, unreachable
+from bdnews_dispatch.channels.wechat.fields import FieldError, check_template, clean, shorten, template_data
+from bdnews_dispatch.channels.wechat.modes import Mode, ModeClosed, ModeSettings, Plan, plan_of, said
+from bdnews_dispatch.channels.wechat.outcomes import outcome_of, unreachable
 from bdnews_dispatch.channels.wechat.token import TokenStore
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.errors import ChannelError
@@ -28,10 +29,20 @@ _log = logging.getLogger(__name__)
 _TITLE_LIMIT = 42
 _DESCRIPTION_LIMIT = 120
 
-Mode = Literal["custom", "template"]
+#: Behind a mode that was closed after the gate: gives back what it had taken, takes what the next one needs (None:
+#: there is none). False: the next one has run out meanwhile.
+Switch = Callable[[ModeClosed, Mode | None], Awaitable[bool]]
+
+#: Set aside for the mass message of the dispatch: its delivery waits under this code, for at most so long.
+MASS_ASIDE = "wechat.mass"
+_ASIDE_SECONDS = 600.0
 
 
-class ChannelSettings(Protocol):
+async def _always(_: ModeClosed, __: Mode | None) -> bool:
+    return True
+
+
+class ChannelSettings(ModeSettings, Protocol):
     """What the channel reads of `WeChatSettings`."""
 
     @property
@@ -41,11 +52,11 @@ class ChannelSettings(Protocol):
     @property
     def secret(self) -> SecretStr: ...
     @property
-    def modes(self) -> tuple[Mode, ...]: ...
-    @property
-    def template_id(self) -> str: ...
-    @property
     def template_fields(self) -> Mapping[str, str]: ...
+    @property
+    def long_term_fields(self) -> Mapping[str, str]: ...
+    @property
+    def one_time_fields(self) -> Mapping[str, str]: ...
     @property
     def timeout_seconds(self) -> float: ...
 
@@ -73,25 +84,33 @@ class WeChatChannel:
         self.client = AsyncWeChatClient(settings, session, tokens)
         self._modes: Mapping[Mode, Callable[[OutgoingCard], Awaitable[str]]] = {
             "custom": self._send_custom,
+            "subscribe_long": self._send_long_term,
+            "subscribe_once": self._send_one_time,
             "template": self._send_template,
         }
 
-    async def send(self, card: OutgoingCard, gate: Gate) -> Outcome:
+    def plan(self, card: OutgoingCard) -> Plan:
+        """By which modes the card may go, before anything is tried."""
+        return plan_of(self._settings, card.chances)
+
+    async def send(self, card: OutgoingCard, gate: Gate, switch: Switch = _always) -> Outcome:
         """Send one card by the first mode that takes it.
 
         Args:
             card: what and to whom.
-            gate: asked once, when a token is there and a mode is possible, before the first call that sends.
+            gate: asked once, when a token is there and a mode is possible, before the first call that sends; it is
+                asked for the first mode of `plan`.
+            switch: asked behind each mode that the platform closes, before the next one.
 
         Returns:
-            What happened; `mode` says how it went out. Where no mode is possible: REFUSED `wechat.no_mode`
-            with the reason of each.
+            What happened; `mode` says how it went out. Where no mode is possible, with the reason of each: DEFERRED
+            `wechat.mass` where the mass message may still take it, else REFUSED `wechat.no_mode`.
 
         Raises:
             Exception: what `gate` raises; nothing was sent then.
             asyncio.CancelledError: after the gate the delivery is in doubt.
         """
-        outcome = await self._send(card, gate)
+        outcome = await self._send(card, gate, switch)
         _log.debug(
             "wechat.outcome",
             extra={
@@ -103,31 +122,46 @@ class WeChatChannel:
         )
         return outcome
 
-    async def _send(self, card: OutgoingCard, gate: Gate) -> Outcome:
-        closed = self._closed_modes(card)
-        modes = [mode for mode in self._settings.modes if mode not in closed]
-        if modes:
+    async def _send(self, card: OutgoingCard, gate: Gate, switch: Switch) -> Outcome:
+        plan = self.plan(card)
+        closed = dict(plan.closed)
+        if plan.single:
             try:
                 await self.client.token()
             except (PlatformError, UnreachableError) as error:
-                return self._failed(error, card, modes[0])
+                return self._failed(error, card, plan.single[0])
             if not await gate():
                 return Outcome(OutcomeKind.GATE_CLOSED, "gate.closed")
-        for mode in modes:
+        left: ModeClosed | None = None
+        for mode in plan.single:
+            if left is not None and not await switch(left, mode):
+                closed[mode] = ModeClosed(mode, "刚刚用完", "wechat.quota")
+                continue
             try:
                 reference = await self._modes[mode](card)
             except FieldError as error:
-                closed[mode] = ModeClosed(mode, str(error), "wechat.field")
+                left = closed[mode] = ModeClosed(mode, str(error), "wechat.field")
             except PlatformError as error:
                 result = await self._answered(error, card, mode)
                 if isinstance(result, Outcome):
-                    return result
-                closed[mode] = result
+                    return _with_reasons(result, self._before(mode, closed))
+                left = closed[mode] = result
             except UnreachableError as error:
                 return self._failed(error, card, mode)
             else:
-                return Outcome(OutcomeKind.ACCEPTED, "0", "", mode, reference=reference)
-        return _no_mode([closed[mode] for mode in self._settings.modes])
+                accepted = Outcome(OutcomeKind.ACCEPTED, "0", "", mode, reference=reference)
+                return _with_reasons(accepted, self._before(mode, closed))
+        if left is not None:
+            await switch(left, None)
+        return _no_mode(self._ordered(closed), mass=plan.mass)
+
+    def _before(self, mode: Mode, closed: Mapping[Mode, ModeClosed]) -> list[ModeClosed]:
+        """Why the modes that come before this one were not possible."""
+        earlier = self._settings.modes[: self._settings.modes.index(mode)]
+        return [closed[each] for each in earlier if each in closed]
+
+    def _ordered(self, closed: Mapping[Mode, ModeClosed]) -> list[ModeClosed]:
+        return [closed[mode] for mode in self._settings.modes if mode in closed]
 
     async def check(self) -> str:
         """Get a token, and see that the template is there: for `bdnews doctor`.
@@ -146,22 +180,17 @@ class WeChatChannel:
                     "没有设置模板编号", hint="请填写 wechat.template_id，或从 wechat.modes 去掉 template。"
                 )
             answer = await self.client.template.get_all_private_template()
-            known = {row.get("template_id") for row in answer.get("template_list", [])}
+            known = {row.get("template_id"): row for row in answer.get("template_list", [])}
             if self._settings.template_id not in known:
                 raise ChannelError(
                     f"公众号里没有 wechat.template_id 这个模板（共有 {len(known)} 个）",
                     hint="请在公众平台“模板消息”里核对模板编号。",
                 )
-            parts.append("模板可用")
+            check_template(
+                self._settings.template_fields, known[self._settings.template_id].get("content", "")
+            )
+            parts.append(f"模板可用，字段 {'、'.join(self._settings.template_fields)} 相符")
         return "，".join(parts)
-
-    def _closed_modes(self, card: OutgoingCard) -> dict[Mode, ModeClosed]:
-        closed: dict[Mode, ModeClosed] = {}
-        if not card.window_open:
-            closed["custom"] = ModeClosed("custom", "用户的客服窗口没有打开", "wechat.window")
-        if not self._settings.template_id:
-            closed["template"] = ModeClosed("template", "没有设置 wechat.template_id", "wechat.template_id")
-        return closed
 
     async def _send_custom(self, card: OutgoingCard) -> str:
         article = {
@@ -183,6 +212,27 @@ class WeChatChannel:
         }
         # wechatpy's send_template knows no client_msg_id.
         answer = await self.client.post("message/template/send", data=data)
+        return str(answer.get("msgid") or "")
+
+    async def _send_long_term(self, card: OutgoingCard) -> str:
+        return await self._send_notice(
+            card, self._settings.long_term_template_id, self._settings.long_term_fields
+        )
+
+    async def _send_one_time(self, card: OutgoingCard) -> str:
+        return await self._send_notice(
+            card, self._settings.one_time_template_id, self._settings.one_time_fields
+        )
+
+    async def _send_notice(self, card: OutgoingCard, template_id: str, fields: Mapping[str, str]) -> str:
+        """订阅通知 (Subscription_Messages/api.html): no id of ours goes along; a repeat would be a second message."""
+        data = {
+            "touser": card.openid,
+            "template_id": template_id,
+            "page": card.url,
+            "data": template_data(fields, card.fields),
+        }
+        answer = await self.client.post("message/subscribe/bizsend", data=data)
         return str(answer.get("msgid") or "")
 
     async def _answered(self, error: PlatformError, card: OutgoingCard, mode: Mode) -> Outcome | ModeClosed:
@@ -215,15 +265,22 @@ class WeChatChannel:
         return Outcome(OutcomeKind.UNAVAILABLE, result.code, result.reason, remedy=Remedy.STOP_CHANNEL)
 
 
-def _no_mode(closed: list[ModeClosed]) -> Outcome:
-    """Every mode said no; where mending the configuration would help, a person is asked, else this user is
-    left.
+def _with_reasons(outcome: Outcome, before: list[ModeClosed]) -> Outcome:
+    """The outcome, with why other modes were not possible."""
+    if not before:
+        return outcome
+    return outcome._replace(text="；".join(part for part in (outcome.text, said(before)) if part)[:500])
+
+
+def _no_mode(closed: list[ModeClosed], *, mass: bool) -> Outcome:
+    """No single mode took it: the mass message may; else where mending the configuration would help, a person is
+    asked; else this user is left to another channel.
     """
-    text = (
-        "；".join(f"{each.mode}：{each.reason}" for each in closed) or "没有设置任何发送方式（wechat.modes）"
-    )
+    text = said(closed) or ("" if mass else "没有设置任何发送方式（wechat.modes）")
     off = next((each for each in closed if each.stops), None)
-    if off is not None or not closed:
+    if off is not None or not (closed or mass):
         code = off.code if off else "wechat.no_mode"
-        return Outcome(OutcomeKind.UNAVAILABLE, code, text[:500], remedy=Remedy.STOP_CHANNEL)
-    return Outcome(OutcomeKind.REFUSED, "wechat.no_mode", text[:500])
+        return Outcome(OutcomeKind.UNAVAILABLE, code, text, remedy=Remedy.STOP_CHANNEL)
+    if mass:
+        return Outcome(OutcomeKind.DEFERRED, MASS_ASIDE, text, "mass", retry_after=_ASIDE_SECONDS)
+    return Outcome(OutcomeKind.REFUSED, "wechat.no_mode", text, remedy=Remedy.OTHER_CHANNEL)

@@ -8,9 +8,12 @@ Source of the rules: 参数值内容限制说明, developers.weixin.qq.com, subs
 same.
 """
 
+import re
 from collections.abc import Callable, Mapping
 
 import regex
+
+from bdnews_dispatch.errors import ChannelError
 
 #: Emoji and what joins or colours them. Digits, # and * are Emoji by property, but no pictographs: they stay.
 _EMOJI = regex.compile(
@@ -24,6 +27,7 @@ _NUMBER = regex.compile(r"-?\d+(?:\.\d+)?")
 _DIGIT = regex.compile(r"\d+")
 _HAN = regex.compile(r"\p{Han}")
 _NOT_ASCII = regex.compile(r"[^\x20-\x7e]+")
+_PLACE = re.compile(r"\{\{\s*(\w+)\.DATA\s*\}\}")
 _ELLIPSIS = "…"
 
 
@@ -51,6 +55,27 @@ def template_data(names: Mapping[str, str], values: Mapping[str, str]) -> dict[s
             raise FieldError(f"模板字段 {field} 没有可用的内容（来自 {source}）")
         filled[field] = {"value": text}
     return filled
+
+
+def check_template(names: Mapping[str, str], content: str) -> None:
+    """Do the configured fields fit the account's template?
+
+    Args:
+        names: as `wechat.template_fields`.
+        content: as template/get_all_private_template tells it: `题目:{{thing1.DATA}}`, a line each.
+
+    Raises:
+        ChannelError: the text names each field that is not in the template, is missing, or is of an unknown kind.
+    """
+    there = _PLACE.findall(content)
+    wrong = [f"{field} 不在模板里" for field in names if field not in there]
+    wrong += [f"{field} 没有设置内容" for field in there if field not in names]
+    wrong += [f"{field} 的类型未知" for field in names if field.rstrip("0123456789") not in _KINDS]
+    if wrong:
+        raise ChannelError(
+            f"wechat.template_fields 与公众号的模板不符：{'；'.join(wrong)}",
+            hint=f"模板的字段是：{'、'.join(there) or '（没有）'}。请改 wechat.template_fields。",
+        )
 
 
 def clean(text: str) -> str:

@@ -1,37 +1,22 @@
 """From what the platform said to an `Outcome`. Called by channel.py."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat.client import PlatformError, UnreachableError
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
+from bdnews_dispatch.channels.wechat.modes import ModeClosed
 from bdnews_dispatch.clock import beijing
 
 #: Behind -1 and HTTP 5xx.
 _BACK_OFF_SECONDS = 30.0
 #: After a timeout: well inside the ten minutes for which the platform remembers a client_msg_id.
 _SAME_KEY_SECONDS = 60.0
+#: `Outcome.rule` of a call whose answer was lost and that is made again: by the same mode, under the same id.
+SAME_KEY = "wechat.same_key"
 #: 43117: the platform doesn't say how long; a quarter of a day lets an evening's card go out the next
 #: morning.
 _USER_SECONDS = 6 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class ModeClosed:
-    """A mode that can't be used for this card.
-
-    Attributes:
-        mode: which.
-        reason: why, in Chinese.
-        code: the platform's or ours.
-        stops: the configuration is at fault: mending it would open the mode for everybody.
-    """
-
-    mode: str
-    reason: str
-    code: str
-    stops: bool = False
 
 
 def outcome_of(error: PlatformError, *, mode: str, now: datetime, openid: str) -> Outcome | ModeClosed:
@@ -82,8 +67,16 @@ def unreachable(error: UnreachableError, *, mode: str) -> Outcome:
         return Outcome(OutcomeKind.UNAVAILABLE, error.code, error.message, mode)
     if error.may_have_arrived and mode != "template":
         return Outcome(OutcomeKind.UNCERTAIN, error.code, f"{error.message}，可能已经送达", mode)
-    seconds = _SAME_KEY_SECONDS if error.may_have_arrived else _BACK_OFF_SECONDS
-    return Outcome(OutcomeKind.DEFERRED, error.code, error.message, mode, retry_after=seconds)
+    if error.may_have_arrived:
+        return Outcome(
+            OutcomeKind.DEFERRED,
+            error.code,
+            error.message,
+            mode,
+            retry_after=_SAME_KEY_SECONDS,
+            rule=SAME_KEY,
+        )
+    return Outcome(OutcomeKind.DEFERRED, error.code, error.message, mode, retry_after=_BACK_OFF_SECONDS)
 
 
 def seconds_to_midnight(now: datetime) -> float:

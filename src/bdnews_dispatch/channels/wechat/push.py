@@ -1,6 +1,7 @@
 """What the platform pushes to us, opened and checked. Made by callback.py; taken by web/ and tracking/."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -25,6 +26,8 @@ class PushKind(StrEnum):
     TEMPLATE_FINISHED = "template_finished"
     #: 群发 reached its end.
     MASS_FINISHED = "mass_finished"
+    #: A user agreed to 订阅通知, or refused, or took it back: `Push.consents`.
+    CONSENT = "consent"
     OTHER = "other"
 
 
@@ -53,6 +56,8 @@ class Push:
         dedup_key: the same for each of the up to three deliveries of one push; holds no openid.
         msg_id: of a message; of the template message that finished.
         status: of what finished: `success`, `failed:user block` …
+        counts: of a mass send that finished: total, filter, sent, error.
+        consents: template and whether it was agreed to, of 订阅通知.
     """
 
     kind: PushKind
@@ -66,6 +71,8 @@ class Push:
     dedup_key: str
     msg_id: str
     status: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    consents: tuple[tuple[str, bool], ...] = ()
 
     @property
     def opens_window(self) -> ServiceWindow | None:

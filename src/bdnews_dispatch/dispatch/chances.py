@@ -1,0 +1,58 @@
+"""What a card's own history says of its modes: a call that must be made again just so, a mass message that can't be.
+
+In: claims, and how their followers stand. Out: `Chances` by delivery. Caller: stocking.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import func
+from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.channels.wechat import Chances
+from bdnews_dispatch.dispatch.ledger_store import Claim
+from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.subscribers.audience import Person
+
+#: Reasons under which the mass job gives a delivery back to the card lane.
+NO_MASS: Mapping[str, str] = {
+    "wechat.mass_alone": "选择同样栏目的只有这一人，群发至少要两人",
+    "wechat.mass_refused": "微信没有接受这次群发",
+}
+#: The mode whose calls the platform knows again by their id.
+_REPEATABLE = "template"
+
+
+async def narrowed(
+    session: AsyncSession,
+    claims: Sequence[Claim],
+    found: Mapping[int, Person],
+    of_openid: Mapping[str, Chances],
+) -> dict[int, Chances]:
+    """The chances of each claim whose person has an openid that was looked up; of the others none.
+
+    Args:
+        found: people by subscriber id.
+        of_openid: how they stand.
+    """
+    special = await session.exec(
+        select(Delivery.id, Delivery.mode, Delivery.reason).where(
+            col(Delivery.id).in_([claim.delivery_id for claim in claims]),
+            or_(Delivery.mode == _REPEATABLE, func.length(Delivery.reason) > 0),
+        )
+    )
+    history = {id_: (mode, reason) for id_, mode, reason in special}
+    narrow = {}
+    for claim in claims:
+        person = found.get(claim.subscriber_id)
+        if person is None:
+            continue
+        chances = of_openid.get(person.openid or "", Chances())
+        mode, reason = history.get(claim.delivery_id, ("", ""))
+        if mode == _REPEATABLE:
+            chances = replace(chances, only=mode, templates_left=True)
+        elif reason in NO_MASS:
+            chances = replace(chances, no_mass=NO_MASS[reason])
+        narrow[claim.delivery_id] = chances
+    return narrow

@@ -1,0 +1,185 @@
+"""A dispatch by each single mode, over the stand-in: what the cards hold, what was used up, why the others were not
+possible. On both databases.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+from tests.making import Station, document, open_station, readers
+
+from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.official_account.credits import grant
+from bdnews_dispatch.official_account.models import WeChatCredit, WeChatQuota
+from bdnews_dispatch.sandbox import PlatformFault
+from bdnews_dispatch.sandbox.wechat.consents import LONG_TERM_TEMPLATE_ID, ONE_TIME_TEMPLATE_ID
+from bdnews_dispatch.subscribers.followers import touched
+from bdnews_dispatch.subscribers.models import Channel, Follower
+
+ALL = ["custom", "subscribe_long", "subscribe_once", "template"]
+READERS = 6
+
+
+def openid(number: int) -> str:
+    return f"oReader{number:021d}"
+
+
+@pytest.fixture
+async def station(tmp_path: Path) -> AsyncIterator[Station]:
+    async with open_station(tmp_path, wechat={"modes": ALL}) as station:
+        yield station
+
+
+async def followers(station: Station, channel: str = "wechat", number: int = READERS) -> None:
+    await station.people(readers(number, channel=channel))
+    for n in range(1, number + 1):
+        await station.sandbox.follow(openid(n))
+
+
+async def writes(station: Station, n: int) -> None:
+    """A user writes to the account, and our ledger hears of it."""
+    await station.sandbox.say(openid(n), "您好")
+    async with station.parts.database.write() as session:
+        await touched(session, station.parts.clock, openid(n), text=True)
+
+
+async def agrees(station: Station, n: int, template_id: str, *, told: bool = True) -> None:
+    station.sandbox.account.consents.accept(openid(n), template_id)
+    if told:
+        async with station.parts.database.write() as session:
+            await grant(
+                session,
+                station.parts.clock,
+                openid(n),
+                template_id,
+                key=f"{n}-{template_id}",
+                lasting=template_id == LONG_TERM_TEMPLATE_ID,
+            )
+
+
+async def sent(station: Station, seconds: float = 60) -> dict[str, Any]:
+    dispatch = await station.start(await station.publish())
+    async with station.worker():
+        return await station.until(dispatch, seconds=seconds)
+
+
+async def tries(station: Station) -> dict[int, Attempt]:
+    """The last try of each reader's card."""
+    async with station.parts.database.read() as session:
+        found = await session.exec(
+            select(Delivery.subscriber_id, Attempt)
+            .join(Attempt, col(Attempt.delivery_id) == col(Delivery.id))
+            .where(Delivery.channel == Channel.WECHAT)
+            .order_by(col(Attempt.id))
+        )
+        return dict(found.all())
+
+
+async def test_each_gets_it_by_the_first_mode_that_is_open(station: Station) -> None:
+    await followers(station)
+    await writes(station, 1)
+    await agrees(station, 2, LONG_TERM_TEMPLATE_ID)
+    await agrees(station, 3, ONE_TIME_TEMPLATE_ID)
+    shown = await sent(station)
+    assert shown["channels"]["wechat"]["sent"] == READERS
+    modes = {card.openid: card.mode for card in station.sandbox.cards()}
+    assert [modes[openid(n)] for n in range(1, READERS + 1)] == [
+        "custom",
+        "subscribe",
+        "subscribe",
+        "template",
+        "template",
+        "template",
+    ]
+    last = await tries(station)
+    assert [last[n].mode for n in range(1, READERS + 1)] == [*ALL, "template", "template"]
+    assert last[1].text == ""
+    assert "客服窗口没有打开" in last[2].text
+    assert "没有同意长期订阅通知" in last[3].text
+    assert "没有剩余的一次性订阅" in last[4].text
+    async with station.parts.database.read() as session:
+        credit = await session.get(WeChatCredit, (openid(3), ONE_TIME_TEMPLATE_ID))
+        lasting = await session.get(WeChatCredit, (openid(2), LONG_TERM_TEMPLATE_ID))
+        follower = await session.get(Follower, openid(1))
+        (quota,) = (await session.exec(select(WeChatQuota))).all()
+    assert credit is not None
+    assert (credit.granted, credit.used) == (1, 1)
+    assert lasting is not None
+    assert lasting.granted == 1
+    assert follower is not None
+    assert follower.window_left == 4
+    assert quota.used == 3
+    assert quota.name.startswith("template:")
+
+
+async def test_a_consent_that_was_taken_back_leads_to_the_next_mode(station: Station) -> None:
+    """43101: the ledger believed in it; from then on it does not."""
+    await followers(station, number=1)
+    await agrees(station, 1, ONE_TIME_TEMPLATE_ID)
+    station.sandbox.account.consents.reject(openid(1), ONE_TIME_TEMPLATE_ID)
+    await sent(station)
+    assert [card.mode for card in station.sandbox.cards()] == ["template"]
+    last = await tries(station)
+    assert "43101" not in last[1].code
+    assert "用户没有同意或同意已用完" in last[1].text
+    async with station.parts.database.read() as session:
+        credit = await session.get(WeChatCredit, (openid(1), ONE_TIME_TEMPLATE_ID))
+    assert credit is not None
+    assert credit.used == credit.granted == 1
+
+
+async def test_a_busy_platform_uses_nothing_up(station: Station) -> None:
+    await followers(station, number=1)
+    await agrees(station, 1, ONE_TIME_TEMPLATE_ID)
+    station.sandbox.faults.on_wechat(PlatformFault("message/subscribe/bizsend", code=-1, times=None))
+    dispatch = await station.start(await station.publish())
+    async with station.worker():
+        while not await tries(station):
+            await station.until(dispatch, "sending")
+    async with station.parts.database.read() as session:
+        credit = await session.get(WeChatCredit, (openid(1), ONE_TIME_TEMPLATE_ID))
+    assert credit is not None
+    assert (credit.granted, credit.used) == (1, 0)
+
+
+async def test_who_is_reached_by_no_mode_gets_the_mail(tmp_path: Path) -> None:
+    async with open_station(
+        tmp_path, wechat={"modes": ["custom", "template"], "templates_a_day": 2}
+    ) as station:
+        await followers(station, "either")
+        shown = await sent(station)
+        assert shown["state"] == "finished"
+        assert shown["channels"]["wechat"]["sent"] == 2
+        assert shown["channels"]["wechat"]["skipped"] == READERS - 2
+        assert shown["reasons"] == {"wechat.by_email": READERS - 2}
+        assert shown["channels"]["email"]["sent"] == READERS - 2
+        assert len(station.sandbox.cards()) == 2
+        reached = {card.openid for card in station.sandbox.cards()}
+        by_mail = {f"reader{n}@readers.example" for n in range(1, READERS + 1) if openid(n) not in reached}
+        assert set(station.received()) == by_mail
+        assert "今日的模板消息已用完" in next(
+            one.text for one in (await tries(station)).values() if one.code == "wechat.no_mode"
+        )
+
+
+async def test_an_answer_that_was_lost_is_asked_for_again_by_the_same_mode(station: Station) -> None:
+    """Meanwhile the user has written: 客服 would be a second message."""
+    await followers(station, number=1)
+    station.sandbox.faults.on_wechat(
+        PlatformFault("message/template/send", silence="drop", accepted=True, times=1)
+    )
+    dispatch = await station.start(await station.publish(document()))
+    async with station.worker():
+        while not await tries(station):
+            await station.until(dispatch, "sending")
+    await writes(station, 1)
+    async with station.parts.database.write() as session:
+        delivery = (await session.exec(select(Delivery))).one()
+        assert delivery.mode == "template"
+        delivery.due_at = station.parts.clock() - timedelta(seconds=1)
+    async with station.worker():
+        await station.until(dispatch)
+    assert [card.mode for card in station.sandbox.cards()] == ["template"]
