@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.wechat import WeChatChannel
+from bdnews_dispatch.channels.wechat.mass import MassSender
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.server_clock import ServerClock
@@ -30,6 +31,8 @@ from bdnews_dispatch.dispatch.ledger import Ledger
 from bdnews_dispatch.dispatch.ledger_postgres import PostgresLedgerStore
 from bdnews_dispatch.dispatch.ledger_sqlite import SqliteLedgerStore
 from bdnews_dispatch.dispatch.ledger_store import LedgerStore
+from bdnews_dispatch.dispatch.mass.drafting import Drafting
+from bdnews_dispatch.dispatch.mass.job import Account, MassJob
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.reconciler import Reconciler
@@ -275,6 +278,21 @@ def dkim_signer(settings: Settings) -> DkimSigner | None:
     return DkimSigner(keys) if keys else None
 
 
+def mass_job(parts: Parts, channels: Channels) -> MassJob:
+    """What sends mass messages by the account's client, real and sandbox."""
+    real = None
+    if channels.wechat is not None:
+        real = Account(channels.account, MassSender(channels.wechat.client, parts.clock))
+    return MassJob(
+        database=parts.database,
+        clock=parts.clock,
+        reach=parts.reach,
+        real=real,
+        sandbox=Account(channels.sandbox_account, MassSender(channels.sandbox_wechat.client, parts.clock)),
+        drafting=Drafting(parts.database, parts.clock, parts.publications, parts.links),
+    )
+
+
 def ledger_store(database: Database, worker: str) -> LedgerStore:
     """The ledger's rows where the database is. Args: worker: unique to this process and start."""
     if database.file is not None:
@@ -299,6 +317,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
             ledger_store(database, name), clock, settings.delivery, lanes=settings.email.connections
         )
         queue: WorkQueue = PostgresQueue(database.url) if shared else MemoryQueue()
+        masses = mass_job(parts, channels)
         worker = Worker(
             queue=queue,
             outbox=Outbox(
@@ -329,7 +348,9 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
                 ledger,
                 shared=shared,
                 keep_imports_days=settings.imports.keep_days,
+                masses=masses,
             ),
+            masses=masses,
             importer=Importer(database, clock, parts.publications, parts.links.signer),
         )
         if isinstance(queue, PostgresQueue):

@@ -16,6 +16,7 @@ from bdnews_dispatch.db.moving import Moved, move
 from bdnews_dispatch.db.types import metadata
 from bdnews_dispatch.dispatch import models as dispatch
 from bdnews_dispatch.dispatch.control import anybody_sends
+from bdnews_dispatch.dispatch.mass import models as mass
 from bdnews_dispatch.errors import BdnewsError, StateError, StorageError
 from bdnews_dispatch.issues import models as issues
 from bdnews_dispatch.letters import models as letters
@@ -38,6 +39,7 @@ _MODELS = (
     imports,
     letters,
     dispatch,
+    mass,
     messaging,
     official_account,
     reports,

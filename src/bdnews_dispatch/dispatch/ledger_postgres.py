@@ -128,7 +128,7 @@ SELECT card.dispatch_id, card.subscriber_id, 'email', told.key, card.sections, '
 {MAIL_WANTED}
 JOIN unnest($3::bigint[], $4::int[], $5::text[]) AS told (id, epoch, key)
     ON card.id = told.id AND card.epoch = told.epoch
-WHERE card.worker = $2 AND card.state IN ('claimed', 'in_flight')
+WHERE card.worker = $2 AND card.state || '' IN ('claimed', 'in_flight')
 ON CONFLICT (dispatch_id, subscriber_id, channel) DO NOTHING
 """  # constants of this module
 

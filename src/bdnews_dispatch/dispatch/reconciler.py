@@ -20,6 +20,7 @@ from bdnews_dispatch.dispatch.control import (
     is_settled,
 )
 from bdnews_dispatch.dispatch.ledger import SENDING, Ledger
+from bdnews_dispatch.dispatch.mass.job import MassJob
 from bdnews_dispatch.dispatch.models import DUE, Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.messaging.nodes import number_there
@@ -61,15 +62,18 @@ class Reconciler:
         *,
         shared: bool = False,
         keep_imports_days: int = 30,
+        masses: MassJob | None = None,
     ) -> None:
         """Make one.
 
         Args:
+            masses: knows of dispatches whose mass messages wait; None: there are none.
             shared: other workers take from the same queue: each of them gets a place at a dispatch.
             keep_imports_days: how long the refused rows of an import are kept.
         """
         self._keep_imports_days = keep_imports_days
         self._shared = shared
+        self._masses = masses
         self._looked: tuple[datetime, float] | None = None
         self._trust_after = 0.0
         self._database = database
@@ -106,6 +110,7 @@ class Reconciler:
         now = self._clock()
         jobs: list[Job] = []
         ended: list[int] = []
+        planned: list[int] = []
         async with self._database.read() as session:
             places = max(1, await number_there(session, self._clock, WORKER)) if self._shared else 1
             if await has_waiting(session, self._clock):
@@ -119,6 +124,8 @@ class Reconciler:
                     jobs.append(Job(JobKind.PLAN, dispatch.id, urgency(dispatch)))
                 if dispatch.state not in SENDING:
                     continue
+                if dispatch.planned_at is not None:
+                    planned.append(dispatch.id)
                 due = (
                     select(Delivery.id)
                     .where(Delivery.dispatch_id == dispatch.id, text(DUE))
@@ -130,6 +137,8 @@ class Reconciler:
                 elif dispatch.planned_at is not None and await is_settled(session, dispatch.id):
                     ended.append(dispatch.id)
             jobs += [Job(JobKind.IMPORT, run_id) for run_id in await waiting_runs(session, now)]
+        if self._masses is not None and self._masses.wanted:
+            jobs += [Job(JobKind.MASS, dispatch_id) for dispatch_id in await self._masses.waiting(planned)]
         for job in jobs:
             await self._queue.put(job)
         for dispatch_id in ended:

@@ -58,7 +58,8 @@ DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     _S.IN_FLIGHT: frozenset(
         {_S.SENT, _S.DEFERRED, _S.FAILED, _S.UNCERTAIN, _S.PLANNED, _S.CANCELLED, _S.SKIPPED}
     ),
-    _S.DEFERRED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.FAILED}),
+    # To in flight: a card that waits for the mass message has nobody's claim; see dispatch/mass.
+    _S.DEFERRED: frozenset({_S.CLAIMED, _S.IN_FLIGHT, _S.CANCELLED, _S.FAILED}),
     # Settled by evidence (an answer stored late, an open, a bounce, the relay's log), by an operator, or by setting.
     _S.UNCERTAIN: frozenset({_S.SENT, _S.PLANNED, _S.FAILED, _S.DEFERRED, _S.DELIVERED, _S.BOUNCED}),
     _S.SENT: frozenset({_S.DELIVERED, _S.BOUNCED, _S.COMPLAINED}),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from bdnews_dispatch.dispatch.mass.job import MassJob
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.reconciler import Reconciler, sending_job
 from bdnews_dispatch.dispatch.sending import Sender
@@ -37,6 +38,7 @@ HANDS: tuple[tuple[JobKind, ...], ...] = (
     (JobKind.SEND_URGENT, JobKind.SEND),
     (JobKind.SEND_URGENT, JobKind.SEND),
     (JobKind.SEND,),
+    (JobKind.MASS,),
     (JobKind.IMPORT,),
 )
 #: A turn at sending lasts so long; then the next dispatch that waits has its own.
@@ -67,6 +69,7 @@ class Worker:
         sender: Sender,
         reconciler: Reconciler,
         importer: Importer,
+        masses: MassJob,
     ) -> None:
         self._queue = queue
         self._outbox = outbox
@@ -74,6 +77,7 @@ class Worker:
         self._sender = sender
         self._reconciler = reconciler
         self._importer = importer
+        self._masses = masses
         self.looked_at = 0.0
         self._wake = asyncio.Event()
         self._hungry: dict[int, asyncio.Event] = {}
@@ -85,6 +89,7 @@ class Worker:
             JobKind.PLAN: self._plan,
             JobKind.SEND_URGENT: self._send,
             JobKind.SEND: self._send,
+            JobKind.MASS: self._send_masses,
             JobKind.IMPORT: self._import,
         }
 
@@ -191,6 +196,11 @@ class Worker:
         slice_ = self._planner.plan_slice(job.pointer)
         more = await traces.within("planning.slice", slice_, dispatch=job.pointer)
         return [sending_job(job.pointer, job.urgency), *([job] if more else [])]
+
+    async def _send_masses(self, job: Job) -> list[Job]:
+        await traces.within("mass", self._masses.run(job.pointer), dispatch=job.pointer)
+        self.wake()
+        return []
 
     async def _import(self, job: Job) -> list[Job]:
         """A turn at an import: slices, with a rest between them, so that sending does not wait for it."""

@@ -24,6 +24,8 @@ class JobKind(StrEnum):
     PLAN = "plan"
     #: A turn at sending anything else.
     SEND = "send"
+    #: The mass messages of a dispatch on WeChat.
+    MASS = "mass"
     #: A turn at an import of subscribers.
     IMPORT = "import"
 

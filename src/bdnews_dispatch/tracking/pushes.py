@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.changes import mark_changed
+from bdnews_dispatch.dispatch.mass.reports import take_report
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.issues.publications import Publications
@@ -72,6 +73,10 @@ class WeChatPushes:
                 await self._finish(
                     session, openid, str(payload.get("msg_id", "")), str(payload.get("status", ""))
                 )
+            case "mass_finished":
+                status, counts = str(event.payload.get("status", "")), event.payload.get("counts", {})
+                msg_id = str(event.payload.get("msg_id", ""))
+                await take_report(session, self._clock(), msg_id, status, counts)
             case "consent":
                 await self._count_consents(session, event)
             case _:

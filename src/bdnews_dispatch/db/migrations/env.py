@@ -4,6 +4,7 @@ from alembic import context
 
 import bdnews_dispatch.accounts.models
 import bdnews_dispatch.bulletins.models
+import bdnews_dispatch.dispatch.mass.models
 import bdnews_dispatch.dispatch.models
 import bdnews_dispatch.issues.models
 import bdnews_dispatch.letters.models
