@@ -1,5 +1,5 @@
-"""PostgreSQL's plans for the hot queries at a million rows (with BDNEWS_TEST_FULL; else a fifth): by their indexes, never
-through a whole table, whether the server's statistics are of now or of before the import.
+"""PostgreSQL's plans for the hot queries at a million rows (BDNEWS_TEST_FULL; else a fifth): by index, never through a
+whole table, whether the server's statistics are of now or of before the import.
 """
 
 from collections.abc import AsyncIterator
