@@ -7,6 +7,7 @@ the wheel, is started as an operator starts it.
 
 import json
 import os
+import select
 import socket
 import sys
 from contextlib import suppress
@@ -25,7 +26,7 @@ def serve(path: str) -> None:
         listening.listen(16)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        while True:
+        while sys.stdin not in select.select([listening, sys.stdin], [], [])[0]:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()

@@ -111,7 +111,7 @@ def settled(machine: "Machine", dispatch: str, number: int) -> dict[str, Any]:
 
 @pytest.mark.fault(1, 5)
 def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> None:
-    number, kills = (20_000 if FULL else 7_000), 20
+    number, kills = (20_000 if FULL else 5_000), 20
     dispatch = started(machine, number)
     killed_again_and_again(machine, world, kills)
     counts = settled(machine, dispatch, number)["counts"]
@@ -147,7 +147,7 @@ def test_with_resend_a_repeat_has_the_same_message_id(machine: "Machine", world:
 
 @pytest.mark.fault(3)
 def test_sigterm_in_mid_run_leaves_nothing_in_doubt(machine: "Machine", world: World) -> None:
-    number = 4_000
+    number = 4_000 if FULL else 2_500
     dispatch = started(machine, number)
     for _ in range(3):
         worker = machine.start("worker")
@@ -191,7 +191,7 @@ def test_a_worker_that_slept_beyond_its_lease_sends_nothing_that_another_has(
     machine: "Machine", world: World
 ) -> None:
     """SIGSTOP, as a suspended machine does: when it wakes, its gates stay shut."""
-    number = 4_000
+    number = 4_000 if FULL else 2_500
     dispatch = started(machine, number)
     sleeper = machine.start("worker")
     while world.number() < 100:

@@ -14,13 +14,14 @@ import pytest
 from tests.acceptance.conftest import free_port
 from tests.acceptance.test_crashes import World, settled, started, world
 from tests.acceptance.test_operations import ask, ready
+from tests.making import FULL
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Machine
 
 __all__ = ["world"]  # the fixture
 
-NUMBER = 4_000
+NUMBER = 4_000 if FULL else 2_500
 
 
 def stands_still(world: World, seconds: float = 1.0) -> bool:

@@ -8,6 +8,7 @@ stand or fall together.
 import base64
 import binascii
 import json
+import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -38,7 +39,9 @@ _HIGHEST_ID = 2**31 - 1
 
 
 def _plain(text: str) -> str:
-    if any(not character.isprintable() and character not in "\n\t" for character in text):
+    if any(
+        unicodedata.category(character) in {"Cc", "Cs"} and character not in "\r\n\t" for character in text
+    ):
         raise ValueError("不能有控制字符")
     return text
 

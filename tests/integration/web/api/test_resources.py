@@ -50,6 +50,11 @@ async def test_a_person_from_first_to_last(api: Api, site: Site) -> None:
     assert (await api.call("GET", path))[1]["email"] is None
 
 
+async def test_names_may_hold_full_width_spaces(api: Api) -> None:
+    status, body = await api.call("POST", "/lists", {"name": "部委", "description": "第一批　已核对"})
+    assert status == 201, body
+
+
 async def test_pages_follow_each_other(api: Api) -> None:
     for number in range(5):
         await added(api, email=f"r{number}@readers.example")
