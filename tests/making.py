@@ -17,9 +17,11 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.clock import Clock, system_clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.card_forecast import CardAccounts
 from bdnews_dispatch.dispatch.control import show
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
-from bdnews_dispatch.dispatch.starting import start_issue
+from bdnews_dispatch.dispatch.planning import Planner
+from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
 from bdnews_dispatch.dispatch.worker import Worker
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
@@ -28,6 +30,7 @@ from bdnews_dispatch.issues.publications import Publication, load_publications
 from bdnews_dispatch.links import Signer, SigningKey
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
+from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.service import at_sandbox, open_sandbox, open_worker
 from bdnews_dispatch.settings import ImportsSettings, Settings, load_settings
 from bdnews_dispatch.subscribers.imports.models import ImportMode
@@ -35,7 +38,7 @@ from bdnews_dispatch.subscribers.imports.receiving import receive
 from bdnews_dispatch.subscribers.imports.result import refused_rows
 from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.subscribers.imports.starting import Choices, begin, choose, find_run, told
-from bdnews_dispatch.subscribers.targeting import read_target
+from bdnews_dispatch.subscribers.targeting import Target, read_target
 
 #: Faults at the full size of docs/faults.md, not at the one that fits into every run.
 FULL = bool(os.environ.get("BDNEWS_TEST_FULL"))
@@ -215,6 +218,19 @@ class Station:
 
     parts: Parts
     sandbox: Sandbox
+
+    @property
+    def accounts(self) -> CardAccounts:
+        settings = self.parts.settings
+        return CardAccounts(self.parts.reach, settings.wechat, with_sandbox_account(settings).wechat)
+
+    async def forecast(self, taken: Taken) -> dict[str, Any]:
+        """What its dispatch would do."""
+        parts = self.parts
+        planner = Planner(parts.database, parts.clock, parts.publications, parts.links)
+        async with parts.database.read() as session:
+            dispatch = issue_dispatch(parts.clock, taken.issue, Target())
+            return (await planner.forecast(session, dispatch, self.accounts)).as_json()
 
     async def people(self, csv: bytes, *, list_name: str | None = None) -> None:
         await import_csv(

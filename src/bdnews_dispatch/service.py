@@ -16,7 +16,6 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from pydantic import SecretStr
 
 from bdnews_dispatch.channels.email import EmailChannel, ReplyRules
 from bdnews_dispatch.channels.email.limits import Limits
@@ -61,13 +60,11 @@ from bdnews_dispatch.returns.recording import Returns
 from bdnews_dispatch.returns.taking import Taker
 from bdnews_dispatch.sandbox import (
     SANDBOX_AES_KEY,
-    SANDBOX_APPID,
     SANDBOX_CALLBACK_TOKEN,
-    SANDBOX_SECRET,
-    SANDBOX_TEMPLATE_ID,
     Sandbox,
 )
-from bdnews_dispatch.sandbox.wechat.consents import LONG_TERM_TEMPLATE_ID, ONE_TIME_TEMPLATE_ID
+from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
+from bdnews_dispatch.sandbox.wechat.consents import LONG_TERM_TEMPLATE_ID
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily, read_time_of_day
 from bdnews_dispatch.scheduling.scheduler import scheduler
@@ -82,8 +79,6 @@ logger = logging.getLogger(__name__)
 
 #: SIGTERM: what is on the wire is finished within this; systemd and Kubernetes wait 30 s by default.
 DRAIN_SECONDS = 25.0
-#: What fills the fields of the sandbox's templates.
-_SANDBOX_FIELDS = {"thing1": "title", "character_string2": "number", "date3": "date", "thing4": "sections"}
 
 
 class Role(StrEnum):
@@ -133,22 +128,6 @@ def at_sandbox(settings: Settings, sandbox: Sandbox) -> Settings:
     http_host, _, http_port = sandbox.http_url.removeprefix("http://").rpartition(":")
     changed = {"smtp_host": host, "smtp_port": port, "http_host": http_host, "http_port": int(http_port)}
     return settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update=changed)})
-
-
-def with_sandbox_account(settings: Settings) -> Settings:
-    """The settings with the sandbox's WeChat account, for everybody who may not really be reached."""
-    changed = {
-        "api_base": f"http://{settings.sandbox.http_host}:{settings.sandbox.http_port}/wechat",
-        "appid": SANDBOX_APPID,
-        "secret": SecretStr(SANDBOX_SECRET),
-        "token": SecretStr(SANDBOX_CALLBACK_TOKEN),
-        "aes_key": SecretStr(SANDBOX_AES_KEY),
-        "template_id": SANDBOX_TEMPLATE_ID,
-        "long_term_template_id": LONG_TERM_TEMPLATE_ID,
-        "one_time_template_id": ONE_TIME_TEMPLATE_ID,
-        **{f"{name}_fields": _SANDBOX_FIELDS for name in ("template", "long_term", "one_time")},
-    }
-    return settings.model_copy(update={"wechat": settings.wechat.model_copy(update=changed)})
 
 
 @asynccontextmanager
@@ -357,7 +336,29 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
             await stack.enter_async_context(present(database, clock, name, [Role.WORKER]))
             listeners = {EVENTS: lambda _: worker.wake(), CHANNEL: queue.hear}
             await stack.enter_async_context(Notifications(database.url, listeners))
+        if channels.wechat is not None:
+            await stack.enter_async_context(_checked(channels.wechat))
         yield worker
+
+
+@asynccontextmanager
+async def _checked(channel: WeChatChannel) -> AsyncIterator[None]:
+    """Compare the account's templates with the settings beside the start: a platform that is away holds nobody up."""
+
+    async def check() -> None:
+        try:
+            said = await channel.check()
+        except BdnewsError as error:
+            logger.warning("wechat.check_failed", extra={"error": error.message, "what_to_do": error.hint})
+        else:
+            logger.info("wechat.checked", extra={"said": said})
+
+    task = asyncio.create_task(check(), name="wechat check")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
-from bdnews_dispatch.cli.session import emit, json_option, table, with_parts
+from bdnews_dispatch.cli.session import emit, json_option, local_time, table, with_parts
 from bdnews_dispatch.dispatch import words
-from bdnews_dispatch.dispatch.settling import DECISIONS, look, resolve, resolve_all
+from bdnews_dispatch.dispatch.settling import DECISIONS, look, resolve, resolve_all, tries_of
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.fields import masked
@@ -70,14 +71,59 @@ def list_(
                     row["address"],
                     words.delivery_state(row["state"]),
                     words.reason(row["reason"]),
+                    words.mode(row["mode"]),
                     row["attempts"],
                     f"{row['code']} {row['text']}"[:60],
                 ]
                 for row in found
             ],
-            ["投递", "任务", "收件人", "状态", "原因", "尝试", "最后的答复"],
+            ["投递", "任务", "收件人", "状态", "原因", "方式", "尝试", "最后的答复"],
         ),
     )
+
+
+@deliveries.command()
+@click.argument("name", metavar="投递")
+@json_option
+def show(name: str, *, as_json: bool) -> None:
+    """一份投递的每次尝试：以何种方式，对方如何答复，此前的方式为何不可用。"""
+
+    async def work(parts: Parts) -> tuple[dict[str, Any], ZoneInfo]:
+        async with parts.database.read() as session:
+            found, tries = await tries_of(session, name)
+            shown = {
+                "key": found.key,
+                "dispatch": found.dispatch_id,
+                "channel": found.channel,
+                "state": found.state,
+                "reason": found.reason,
+                "mode": found.mode,
+                "sections": found.sections,
+                "tries": [
+                    one.model_dump(
+                        mode="json", include={"at", "outcome", "code", "text", "mode", "reference"}
+                    )
+                    for one in tries
+                ],
+            }
+        return shown, parts.settings.service.timezone
+
+    found, zone = with_parts(work)
+
+    def said() -> str:
+        head = (
+            f"投递 {found['key']}（发送任务 {found['dispatch']}，{words.CHANNELS[found['channel']]}）："
+            f"{words.delivery_state(found['state'])}"
+        )
+        lines = [head + (f"，{words.reason(found['reason'])}" if found["reason"] else "")]
+        rows = [
+            [local_time(one["at"], zone), words.mode(one["mode"]), one["outcome"], one["code"], one["text"]]
+            for one in found["tries"]
+        ]
+        lines.append(table(rows, ["时间", "方式", "结果", "答复", "说明"]) if rows else "还没有尝试过。")
+        return "\n".join(lines)
+
+    emit(found, as_json=as_json, text=said)
 
 
 @deliveries.command(name="resolve")

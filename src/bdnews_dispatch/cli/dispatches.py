@@ -84,14 +84,19 @@ def start(
 @json_option
 def audience(total_number: int, publication: str | None, *, as_json: bool, **target: tuple[str, ...]) -> None:
     """先看会发给谁：各条规则各减去多少人，各渠道多少份，其余为何不发。不写入任何内容。"""
-    from bdnews_dispatch.dispatch.planning import Planner  # noqa: PLC0415  # the other commands here start without it
+    # The other commands here start without these.
+    from bdnews_dispatch.dispatch.card_forecast import CardAccounts  # noqa: PLC0415
+    from bdnews_dispatch.dispatch.planning import Planner  # noqa: PLC0415
+    from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account  # noqa: PLC0415
 
     async def work(parts: Parts) -> dict[str, Any]:
         async with parts.database.read() as session:
             issue = await find_issue(session, parts.publications.named(publication).key, total_number)
             whom = await read_target(session, **target)
             planner = Planner(parts.database, parts.clock, parts.publications, parts.links)
-            found = await planner.forecast(session, issue_dispatch(parts.clock, issue, whom))
+            instead = with_sandbox_account(parts.settings).wechat
+            accounts = CardAccounts(parts.reach, parts.settings.wechat, instead)
+            found = await planner.forecast(session, issue_dispatch(parts.clock, issue, whom), accounts)
             return found.as_json()
 
     result = with_parts(work)
@@ -108,6 +113,7 @@ def audience(total_number: int, publication: str | None, *, as_json: bool, **tar
             [f"不发：{words.reason(reason)}", -number, "份"] for reason, number in result["left_out"].items()
         ]
         lines += [[f"将发：{words.CHANNELS[way]}", number, "份"] for way, number in result["planned"].items()]
+        lines += words.of_cards(result["wechat"])
         return table(lines, ["", "数量", ""])
 
     emit(result, as_json=as_json, text=said)
@@ -274,6 +280,8 @@ def _words(state: dict[str, Any]) -> str:
     ]
     if state["reasons"]:
         lines.append("  原因：" + _counts(state["reasons"], words.reason))
+    if state["modes"]:
+        lines.append("  方式：" + _counts(state["modes"], words.mode))
     lines.append("  反馈：" + _counts(state["tracking"]))
     if state["counts"]["uncertain"]:
         lines.append(

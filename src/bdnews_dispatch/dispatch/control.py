@@ -13,6 +13,7 @@ from bdnews_dispatch.dispatch.models import DUE, HELD, IN_DOUBT, Delivery, Dispa
 from bdnews_dispatch.dispatch.states import (
     CLAIMABLE,
     OPEN,
+    REACHED,
     DeliveryState,
     DispatchState,
     check_dispatch,
@@ -154,16 +155,18 @@ async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
     counts = counts_template()
     channels: dict[str, dict[str, int]] = {}
     reasons: dict[str, int] = {}
-    rows = await session.exec(
-        select(Delivery.channel, Delivery.state, Delivery.reason, func.count())
-        .where(Delivery.dispatch_id == dispatch_id)
-        .group_by(col(Delivery.channel), col(Delivery.state), col(Delivery.reason))
+    modes: dict[str, int] = {}
+    what = (col(Delivery.channel), col(Delivery.state), col(Delivery.reason), col(Delivery.mode))
+    rows = await session.execute(
+        sa_select(*what, func.count()).where(col(Delivery.dispatch_id) == dispatch_id).group_by(*what)
     )
-    for channel, state, reason, number in rows:
+    for channel, state, reason, mode, number in rows:
         counts[state] += number
         channels.setdefault(str(channel), counts_template())[state] += number
         if reason:
             reasons[reason] = reasons.get(reason, 0) + number
+        if mode and state in REACHED:
+            modes[mode] = modes.get(mode, 0) + number
     return {
         "id": dispatch.id,
         "state": str(dispatch.state),
@@ -186,6 +189,7 @@ async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
         "counts": counts,
         "channels": channels,
         "reasons": reasons,
+        "modes": modes,
     }
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.dispatch.card_forecast import CardForecast
 from bdnews_dispatch.subscribers.models import Channel, Subscriber, Subscription
 from bdnews_dispatch.subscribers.targeting import Target
 
@@ -40,11 +41,13 @@ class Forecast:
     Attributes:
         planned: messages by channel.
         left_out: by reason, those of `rules.left` that get none by a channel.
+        cards: of those by WeChat, the modes.
     """
 
     rules: Rules
     planned: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    cards: CardForecast = field(default_factory=CardForecast)
 
     def count(self, channel: Channel, reason: str) -> None:
         """One row of planning."""
@@ -62,6 +65,7 @@ class Forecast:
             "left": self.rules.left,
             "planned": dict(self.planned),
             "left_out": dict(self.left_out),
+            "wechat": self.cards.as_json(),
         }
 
 

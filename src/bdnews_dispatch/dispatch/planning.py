@@ -16,6 +16,7 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.statements import insert_many
 from bdnews_dispatch.digests.matching import Interest, Skip, match
+from bdnews_dispatch.dispatch.card_forecast import CardAccounts
 from bdnews_dispatch.dispatch.contents import Contents, links_of, load_contents
 from bdnews_dispatch.dispatch.forecast import Forecast, rules_of
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind, DispatchLink
@@ -81,12 +82,13 @@ class Planner:
                 dispatch.planned_at = self._clock()
             return more
 
-    async def forecast(self, session: AsyncSession, dispatch: Dispatch) -> Forecast:
+    async def forecast(self, session: AsyncSession, dispatch: Dispatch, accounts: CardAccounts) -> Forecast:
         """Whom a dispatch that has not begun would reach, and why it leaves the others out: planned as in earnest,
         nothing is written.
 
         Args:
             dispatch: as it would be; not in the database.
+            accounts: on WeChat, whose rules decide by which mode a card goes.
         """
         contents = await load_contents(session, dispatch, self._links)
         target, now = target_of(dispatch), dispatch.created_at
@@ -98,10 +100,15 @@ class Planner:
             )
             ids = [person.subscriber_id for person in people]
             reached = await self._reached_before(session, dispatch, ids, lock=False)
+            with_card = []
             for person in people:
                 for row in self._rows(dispatch, contents, person, reached):
                     found.count(row["channel"], row["reason"])
+                    if row["channel"] is Channel.WECHAT and not row["reason"]:
+                        with_card.append((person, row["sections"]))
+            await found.cards.count(session, self._clock, accounts, with_card)
             after, more = (ids[-1] if ids else after), len(people) == SLICE
+        found.cards.group()
         return found
 
     async def _contents_of(self, session: AsyncSession, dispatch: Dispatch) -> Contents:

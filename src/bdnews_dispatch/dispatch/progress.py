@@ -14,14 +14,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.dispatch.control import find_dispatch
 from bdnews_dispatch.dispatch.models import Delivery, counts_template
-from bdnews_dispatch.dispatch.states import OPEN, DeliveryState, DispatchState
+from bdnews_dispatch.dispatch.states import OPEN, REACHED, DeliveryState, DispatchState
 
 #: The rate is over so many seconds: long enough to be calm, short enough to show that something has happened.
 RATE_SECONDS = 20.0
 #: Less than this says nothing about how long it will take.
 LEAST_SECONDS = 3.0
-
-_REACHED = (DeliveryState.SENT, DeliveryState.DELIVERED, DeliveryState.BOUNCED, DeliveryState.COMPLAINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Progress:
     @property
     def reached(self) -> int:
         """Accepted by the other side."""
-        return sum(self.counts[state] for state in _REACHED)
+        return sum(self.counts[state] for state in REACHED)
 
     @property
     def over(self) -> bool:

@@ -32,6 +32,7 @@ class Seen:
     Attributes:
         target: the address or openid; personal.
         message_id: what the relay's log has it by, without <>.
+        mode: how it went out, or is going.
         tried_at, code, text, reference: of the last try.
     """
 
@@ -44,6 +45,7 @@ class Seen:
     target: str
     message_id: str
     attempts: int
+    mode: str
     tried_at: datetime | None
     code: str
     text: str
@@ -90,6 +92,25 @@ async def look(
         _seen(delivery, person, attempt, mail_domain)
         for delivery, person, attempt in (await session.execute(statement)).all()
     ]
+
+
+async def tries_of(session: AsyncSession, name: str) -> tuple[Delivery, list[Attempt]]:
+    """One delivery and all its tries, the first one first.
+
+    Args:
+        name: its key or id.
+
+    Raises:
+        NotFoundError: there is none by this name.
+    """
+    by_id = [col(Delivery.id) == int(name)] if name.isdecimal() and len(name) < 19 else []
+    found = (await session.exec(select(Delivery).where(or_(col(Delivery.key) == name, *by_id)))).first()
+    if found is None:
+        raise NotFoundError(f"没有这份投递：{name}", hint="用 bdnews deliveries list 查看。")
+    tries = await session.exec(
+        select(Attempt).where(col(Attempt.delivery_id) == found.id).order_by(col(Attempt.id))
+    )
+    return found, list(tries)
 
 
 async def resolve(session: AsyncSession, clock: Clock, names: Sequence[str], decision: str) -> int:
@@ -192,6 +213,7 @@ def _seen(delivery: Delivery, person: Subscriber, attempt: Attempt | None, mail_
         target=(person.email if delivery.channel is Channel.EMAIL else person.openid) or "",
         message_id=f"{delivery.key}.{delivery.dispatch_id}@{mail_domain}",
         attempts=delivery.attempts,
+        mode=delivery.mode,
         tried_at=attempt.at if attempt else None,
         code=attempt.code if attempt else "",
         text=attempt.text if attempt else "",

@@ -75,6 +75,8 @@ DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
 CLAIMABLE = (_S.PLANNED, _S.DEFERRED)
 #: Work that is not over: a dispatch with one of these is not finished.
 OPEN = (_S.PLANNED, _S.CLAIMED, _S.IN_FLIGHT, _S.DEFERRED)
+#: The other side has taken it, whatever came of it later.
+REACHED = (_S.SENT, _S.DELIVERED, _S.BOUNCED, _S.COMPLAINED)
 
 
 def check_dispatch(now: DispatchState, then: DispatchState) -> None:

@@ -6,7 +6,9 @@ of the WeChat platform.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
+from bdnews_dispatch.channels.wechat.modes import MODE_WORDS
 from bdnews_dispatch.dispatch.models import DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.subscribers.models import Channel
@@ -65,6 +67,17 @@ _REASONS: Mapping[str, str] = {
     "lease_ended": "发送进程中断，没有得到答复",
     "email.not_configured": "邮件没有配置",
     "wechat.not_configured": "微信没有配置",
+    "wechat.mass": "等候群发",
+    "wechat.mass_alone": "选择同样栏目的只有一人，不能群发",
+    "wechat.mass_refused": "微信没有接受这次群发",
+    "wechat.by_email": "微信各方式都不可用，改发邮件",
+    "wechat.no_mode": "微信各方式都不可用",
+    "wechat.window": "客服窗口没有打开",
+    "wechat.consent": "没有同意长期订阅通知",
+    "wechat.credit": "没有剩余的一次性订阅",
+    "wechat.template_id": "没有设置模板编号",
+    "wechat.quota": "配额已用完",
+    "wechat.same_key": "须用原来的方式再发",
     # A person's.
     "decided:sent": "人工决定：视为已发出",
     "decided:resend": "人工决定：重发",
@@ -119,3 +132,27 @@ def dispatch_state(code: str) -> str:
 
 def reason(code: str) -> str:
     return with_code(reason_words(code), code)
+
+
+def mode(code: str) -> str:
+    """By which way a message went."""
+    return with_code({**MODE_WORDS, "smtp": "邮件"}.get(code, ""), code)
+
+
+def of_cards(forecast: Mapping[str, Any]) -> list[list[str | int]]:
+    """Rows of what cards would do: `CardForecast.as_json()`."""
+    modes, closed = forecast["modes"], forecast["closed"]
+    rows: list[list[str | int]] = [[f"  微信以{mode(name)}", number, "份"] for name, number in modes.items()]
+    if forecast["by_email"]:
+        rows.append([f"  {reason_words('wechat.by_email')}", forecast["by_email"], "份"])
+    if forecast["nobody"]:
+        rows.append(["  微信各方式都不可用，也没有邮件可改发", forecast["nobody"], "份"])
+    for name, number in closed.items():
+        which, _, code = name.partition(":")
+        rows.append([f"  不能以{MODE_WORDS.get(which, which)}：{reason_words(code)}", number, "人"])
+    if forecast["masses_used_up"]:
+        rows.append(["  本月群发条数已满，本期不再以群发送达", forecast["masses_used_up"], "人"])
+    left = forecast["templates_left"]
+    if left is not None and modes.get("template", 0) > left:
+        rows.append(["  今日模板消息的余额不足，只剩", left, "条"])
+    return rows

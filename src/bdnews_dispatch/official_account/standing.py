@@ -40,9 +40,7 @@ async def chances_of(
     masses = dict[str, int]()
     if "mass" in modes:
         masses = await masses_of(session, settings, month_of(now), openids)
-    templates_left = "template" not in modes or (
-        await _used(session, quota_name(TEMPLATE_QUOTA, settings), "", day_of(now)) < settings.templates_a_day
-    )
+    templates = "template" not in modes or await templates_left(session, clock, settings) > 0
 
     def one(openid: str) -> Chances:
         lasting = consents.get((openid, settings.long_term_template_id))
@@ -51,11 +49,17 @@ async def chances_of(
             window=openid in windows,
             long_term=lasting is not None and lasting.granted > 0,
             credits=max(0, once.granted - once.used) if once is not None else 0,
-            templates_left=templates_left,
+            templates_left=templates,
             masses_left=masses.get(openid, 0) < settings.masses_a_month,
         )
 
     return {openid: one(openid) for openid in openids}
+
+
+async def templates_left(session: AsyncSession, clock: Clock, settings: WeChatSettings) -> int:
+    """How many template messages the account may still send today, by our own count."""
+    used = await _used(session, quota_name(TEMPLATE_QUOTA, settings), "", day_of(clock()))
+    return max(0, settings.templates_a_day - used)
 
 
 async def masses_of(

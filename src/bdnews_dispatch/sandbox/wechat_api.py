@@ -58,7 +58,7 @@ class WeChatApi:
         """Everything under /wechat."""
         return [
             web.route("*", "/wechat/cgi-bin/{endpoint:.+}", self._handle),
-            web.route("*", "/wechat/{endpoint:sns/.+}", self._handle),
+            web.route("*", "/wechat/{endpoint:(?:sns|wxaapi)/.+}", self._handle),
             web.get("/wechat/connect/oauth2/authorize", self._desks.oauth.authorize),
         ]
 

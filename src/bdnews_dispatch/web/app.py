@@ -7,11 +7,14 @@ from aiohttp import web
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.card_forecast import CardAccounts
+from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web import keys
 from bdnews_dispatch.web.access import Route, access_of
@@ -50,6 +53,9 @@ def make_web_app(
         middlewares=[count_requests, show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES
     )
     app[keys.SETTINGS] = settings
+    app[keys.CARD_ACCOUNTS] = CardAccounts(
+        Reach.read(settings.delivery.allow), settings.wechat, with_sandbox_account(settings).wechat
+    )
     app[keys.DATABASE] = database
     app[keys.CLOCK] = clock
     app[keys.PUBLICATIONS] = publications

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.card_forecast import CardAccounts
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.operations.backlog import Backlog
@@ -22,6 +23,8 @@ DATABASE = web.AppKey("database", Database)
 #: A function; `AppKey` wants a class to show.
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 PUBLICATIONS = web.AppKey("publications", Publications)
+#: On WeChat: for saying what a dispatch would do.
+CARD_ACCOUNTS = web.AppKey("card_accounts", CardAccounts)
 LINKS = web.AppKey("links", Links)
 PAGES = web.AppKey("pages", Pages)
 HITS = web.AppKey("hits", HitRecorder)

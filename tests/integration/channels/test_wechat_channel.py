@@ -15,6 +15,7 @@ from bdnews_dispatch.channels.wechat import Chances, OutgoingCard, WeChatChannel
 from bdnews_dispatch.channels.wechat.outcomes import seconds_to_midnight
 from bdnews_dispatch.errors import ChannelError
 from bdnews_dispatch.sandbox import SANDBOX_APPID, SANDBOX_SECRET, SANDBOX_TEMPLATE_ID, PlatformFault, Sandbox
+from bdnews_dispatch.sandbox.wechat.consents import LONG_TERM_TEMPLATE_ID, ONE_TIME_TEMPLATE_ID
 from bdnews_dispatch.settings import WeChatSettings, load_settings
 
 READER = "oReader-0000000000000000001x"
@@ -360,6 +361,38 @@ async def test_check(box: Sandbox, session: aiohttp.ClientSession, channel: WeCh
     assert "access_token 正常" in await channel.check()
     with pytest.raises(ChannelError, match="template_id"):
         await WeChatChannel(settings(box.api_base, template_id="x" * 43), session).check()
+
+
+FIELDS_OF_NOTICE = {"thing1": "title", "character_string2": "number", "date3": "date", "thing4": "sections"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "wrong"),
+    [
+        ("subscribe_long", {"long_term_template_id": LONG_TERM_TEMPLATE_ID}, ""),
+        ("subscribe_once", {"one_time_template_id": ONE_TIME_TEMPLATE_ID}, ""),
+        ("subscribe_once", {}, "没有设置模板编号"),
+        ("subscribe_once", {"one_time_template_id": LONG_TERM_TEMPLATE_ID}, "wechat.one_time_template_id"),
+        (
+            "subscribe_long",
+            {
+                "long_term_template_id": LONG_TERM_TEMPLATE_ID,
+                "long_term_fields": {**FIELDS_OF_NOTICE, "thing9": "title"},
+            },
+            "wechat.long_term_fields.*thing9 不在模板里",
+        ),
+    ],
+)
+async def test_templates_of_notices_are_compared(
+    box: Sandbox, session: aiohttp.ClientSession, mode: str, values: Mapping[str, Any], wrong: str
+) -> None:
+    fields = {"long_term_fields": FIELDS_OF_NOTICE, "one_time_fields": FIELDS_OF_NOTICE}
+    channel = WeChatChannel(settings(box.api_base, modes=[mode], **{**fields, **values}), session)
+    if not wrong:
+        assert "订阅通知模板可用" in await channel.check()
+        return
+    with pytest.raises(ChannelError, match=wrong):
+        await channel.check()
 
 
 async def test_wechatpys_other_calls_come_to_the_same_place(box: Sandbox, channel: WeChatChannel) -> None:

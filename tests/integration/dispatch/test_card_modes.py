@@ -2,6 +2,7 @@
 possible. On both databases.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +13,10 @@ from sqlmodel import col, select
 from tests.making import Station, document, open_station, readers
 
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.dispatch.words import of_cards
 from bdnews_dispatch.official_account.credits import grant
 from bdnews_dispatch.official_account.models import WeChatCredit, WeChatQuota
+from bdnews_dispatch.official_account.takings import mass_taking
 from bdnews_dispatch.sandbox import PlatformFault
 from bdnews_dispatch.sandbox.wechat.consents import LONG_TERM_TEMPLATE_ID, ONE_TIME_TEMPLATE_ID
 from bdnews_dispatch.subscribers.followers import touched
@@ -145,6 +148,37 @@ async def test_a_busy_platform_uses_nothing_up(station: Station) -> None:
     assert (credit.granted, credit.used) == (1, 0)
 
 
+async def test_what_cards_will_do_is_said_before(tmp_path: Path) -> None:
+    """A window; a consent; three who had their four masses, one of them without a mail; two; one who is alone."""
+    async with open_station(tmp_path, wechat={"modes": ["custom", "subscribe_once", "mass"]}) as station:
+        csv = "email,openid,sections,channel\n"
+        for n in range(1, 9):
+            csv += f"reader{n}@readers.example,{openid(n)},{'local' if n == 7 else 'policy'},"
+            csv += "wechat\n" if n == 8 else "either\n"
+            await station.sandbox.follow(openid(n))
+        await station.people(csv.encode())
+        await writes(station, 1)
+        await agrees(station, 2, ONE_TIME_TEMPLATE_ID)
+        now, account = station.parts.clock(), station.accounts.sandbox
+        async with station.parts.database.write() as session:
+            for n in (3, 4, 8):
+                taking = mass_taking(openid(n), account, now)
+                session.add(WeChatQuota(name=taking.name, holder=openid(n), period=taking.period, used=4))
+        taken = await station.publish()
+        told = (await station.forecast(taken))["wechat"]
+        assert told["modes"] == {"custom": 1, "subscribe_once": 1, "mass": 2}
+        assert (told["by_email"], told["nobody"], told["masses_used_up"]) == (3, 1, 3)
+        assert told["closed"]["mass:wechat.quota"] == 3
+        assert told["closed"]["mass:wechat.mass_alone"] == 1
+        said = "\n".join(" ".join(map(str, row)) for row in of_cards(told))
+        assert "本月群发条数已满，本期不再以群发送达 3 人" in said
+        dispatch = await station.start(taken)
+        async with station.worker():
+            shown = await station.until(dispatch)
+        assert shown["modes"] == {"custom": 1, "subscribe_once": 1, "mass": 2, "smtp": 3}
+        assert shown["reasons"] == {"wechat.by_email": 3, "wechat.no_mode": 1}
+
+
 async def test_who_is_reached_by_no_mode_gets_the_mail(tmp_path: Path) -> None:
     async with open_station(
         tmp_path, wechat={"modes": ["custom", "template"], "templates_a_day": 2}
@@ -183,3 +217,14 @@ async def test_an_answer_that_was_lost_is_asked_for_again_by_the_same_mode(stati
     async with station.worker():
         await station.until(dispatch)
     assert [card.mode for card in station.sandbox.cards()] == ["template"]
+
+
+async def test_a_worker_says_at_its_start_what_the_account_has_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_station(tmp_path) as station:
+        account = station.accounts.sandbox.model_dump() | {"template_fields": {"thing7": "title"}}
+        async with station.worker(wechat=account):
+            while not (said := [r for r in caplog.records if r.message == "wechat.check_failed"]):
+                await asyncio.sleep(0.01)
+    assert "thing7 不在模板里" in said[0].__dict__["error"]

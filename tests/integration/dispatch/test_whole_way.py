@@ -461,9 +461,11 @@ async def test_a_forecast_is_what_planning_then_does(station: Station) -> None:
     clock, database = station.parts.clock, station.parts.database
     planner = Planner(database, clock, station.parts.publications, station.parts.links)
     async with database.read() as session:
-        everybody = await planner.forecast(session, issue_dispatch(clock, taken.issue, Target()))
+        everybody = await planner.forecast(
+            session, issue_dispatch(clock, taken.issue, Target()), station.accounts
+        )
         target = await read_target(session, lists=["部委", "甲"], excluded_lists=["甲"])
-        narrow = await planner.forecast(session, issue_dispatch(clock, taken.issue, target))
+        narrow = await planner.forecast(session, issue_dispatch(clock, taken.issue, target), station.accounts)
     assert (everybody.rules.subscribed, everybody.rules.not_named, everybody.rules.left) == (27, 0, 27)
     assert (narrow.rules.not_named, narrow.rules.excluded, narrow.rules.left) == (0, {"list:甲": 4}, 23)
     dispatch_id = await station.start(taken, lists=["部委", "甲"], excluded_lists=["甲"])
@@ -472,6 +474,7 @@ async def test_a_forecast_is_what_planning_then_does(station: Station) -> None:
     assert shown["counts"]["sent"] == sum(narrow.planned.values())
     assert shown["reasons"] == dict(narrow.left_out)
     async with database.read() as session:
-        again = await planner.forecast(session, issue_dispatch(clock, taken.issue, target))
+        again = await planner.forecast(session, issue_dispatch(clock, taken.issue, target), station.accounts)
     assert again.planned == {}
+    assert everybody.cards.as_json()["modes"] == {"template": 2}
     assert again.left_out["already_sent"] == shown["counts"]["sent"]

@@ -13,14 +13,14 @@ from pydantic import SecretStr
 
 from bdnews_dispatch.channels.outcome import Gate, Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat.card import OutgoingCard
+from bdnews_dispatch.channels.wechat.checking import check_account
 from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient, PlatformError, UnreachableError
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
-from bdnews_dispatch.channels.wechat.fields import FieldError, check_template, clean, shorten, template_data
+from bdnews_dispatch.channels.wechat.fields import FieldError, clean, shorten, template_data
 from bdnews_dispatch.channels.wechat.modes import Mode, ModeClosed, ModeSettings, Plan, plan_of, said
 from bdnews_dispatch.channels.wechat.outcomes import outcome_of, unreachable
 from bdnews_dispatch.channels.wechat.token import TokenStore
 from bdnews_dispatch.clock import Clock, system_clock
-from bdnews_dispatch.errors import ChannelError
 
 _log = logging.getLogger(__name__)
 
@@ -164,33 +164,8 @@ class WeChatChannel:
         return [closed[mode] for mode in self._settings.modes if mode in closed]
 
     async def check(self) -> str:
-        """Get a token, and see that the template is there: for `bdnews doctor`.
-
-        Returns:
-            What the platform said, one line.
-
-        Raises:
-            ChannelError: it can't be used; the text says what to do.
-        """
-        await self.client.token()
-        parts = [f"{self._settings.api_base}，appid {self._settings.appid}：access_token 正常"]
-        if "template" in self._settings.modes:
-            if not self._settings.template_id:
-                raise ChannelError(
-                    "没有设置模板编号", hint="请填写 wechat.template_id，或从 wechat.modes 去掉 template。"
-                )
-            answer = await self.client.template.get_all_private_template()
-            known = {row.get("template_id"): row for row in answer.get("template_list", [])}
-            if self._settings.template_id not in known:
-                raise ChannelError(
-                    f"公众号里没有 wechat.template_id 这个模板（共有 {len(known)} 个）",
-                    hint="请在公众平台“模板消息”里核对模板编号。",
-                )
-            check_template(
-                self._settings.template_fields, known[self._settings.template_id].get("content", "")
-            )
-            parts.append(f"模板可用，字段 {'、'.join(self._settings.template_fields)} 相符")
-        return "，".join(parts)
+        """Get a token, and see that the configured templates are there: see `checking.check_account`."""
+        return await check_account(self.client, self._settings)
 
     async def _send_custom(self, card: OutgoingCard) -> str:
         article = {

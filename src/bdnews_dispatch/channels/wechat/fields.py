@@ -57,12 +57,15 @@ def template_data(names: Mapping[str, str], values: Mapping[str, str]) -> dict[s
     return filled
 
 
-def check_template(names: Mapping[str, str], content: str) -> None:
+def check_template(
+    names: Mapping[str, str], content: str, *, setting: str = "wechat.template_fields"
+) -> None:
     """Do the configured fields fit the account's template?
 
     Args:
         names: as `wechat.template_fields`.
         content: as template/get_all_private_template tells it: `题目:{{thing1.DATA}}`, a line each.
+        setting: where the fields are written.
 
     Raises:
         ChannelError: the text names each field that is not in the template, is missing, or is of an unknown kind.
@@ -73,8 +76,8 @@ def check_template(names: Mapping[str, str], content: str) -> None:
     wrong += [f"{field} 的类型未知" for field in names if field.rstrip("0123456789") not in _KINDS]
     if wrong:
         raise ChannelError(
-            f"wechat.template_fields 与公众号的模板不符：{'；'.join(wrong)}",
-            hint=f"模板的字段是：{'、'.join(there) or '（没有）'}。请改 wechat.template_fields。",
+            f"{setting} 与公众号的模板不符：{'；'.join(wrong)}",
+            hint=f"模板的字段是：{'、'.join(there) or '（没有）'}。请改 {setting}。",
         )
 
 

@@ -28,7 +28,10 @@ class Consents:
     credits: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def endpoints(self) -> dict[str, Endpoint]:
-        return {"message/subscribe/bizsend": Endpoint("POST", self._send)}
+        return {
+            "message/subscribe/bizsend": Endpoint("POST", self._send),
+            "wxaapi/newtmpl/gettemplate": Endpoint("GET", self._templates),
+        }
 
     def accept(self, openid: str, template_id: str) -> None:
         """A user agrees to one more message, or to a long-term template."""
@@ -37,6 +40,15 @@ class Consents:
     def reject(self, openid: str, template_id: str) -> None:
         """A user takes back what they agreed to."""
         self.credits[openid, template_id] = 0
+
+    def _templates(self, _: Mapping[str, Any]) -> Answer:
+        content = "\n".join(f"{label}:{{{{{name}.DATA}}}}" for name, label in SANDBOX_TEMPLATE_FIELDS.items())
+        kinds = {ONE_TIME_TEMPLATE_ID: 2, LONG_TERM_TEMPLATE_ID: 3}
+        rows = [
+            {"priTmplId": id_, "title": "新一期发布通知", "content": content, "example": "", "type": kind}
+            for id_, kind in kinds.items()
+        ]
+        return {**done(), "data": rows}
 
     def _send(self, data: Mapping[str, Any]) -> Answer:
         openid, template_id = text(data, "touser"), text(data, "template_id")

@@ -30,13 +30,15 @@ from bdnews_dispatch.web.api.calls import (
     page_of,
     read_cursor,
 )
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
+from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS
 
 _Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]
 
 
 class DispatchAnswer(Answer):
-    """A dispatch. `counts`: deliveries by state; `reasons`: why some were not sent, by reason."""
+    """A dispatch. `counts`: deliveries by state; `reasons`: why some were not sent, by reason; `modes`: those
+    that were, by the way they went.
+    """
 
     id: int
     title: str
@@ -53,6 +55,7 @@ class DispatchAnswer(Answer):
     counts: dict[str, int]
     channels: dict[str, dict[str, int]]
     reasons: dict[str, int]
+    modes: dict[str, int]
 
 
 class Whom(Body):
@@ -72,6 +75,19 @@ class NewDispatch(Whom):
     at: AwareDatetime | None = Field(default=None, description="When; left out: now.")
 
 
+class Cards(Answer):
+    """The cards of it. `modes`: by the first mode that is open; `closed`: followers by `mode:code` of what is not;
+    `by_email`, `nobody`: cards that no mode takes.
+    """
+
+    modes: dict[str, int]
+    closed: dict[str, int]
+    by_email: int
+    nobody: int
+    masses_used_up: int
+    templates_left: int | None
+
+
 class Audience(Answer):
     """Whom a dispatch would reach, and whom each rule leaves out."""
 
@@ -81,6 +97,7 @@ class Audience(Answer):
     left: int
     planned: dict[str, int]
     left_out: dict[str, int]
+    wechat: Cards
 
 
 class Note(Body):
@@ -122,7 +139,9 @@ async def audience(call: Call) -> Audience:
     app = call.request.app
     issue, target = await _wanted(call, call.body)
     planner = Planner(app[DATABASE], app[CLOCK], app[PUBLICATIONS], app[LINKS])
-    found = await planner.forecast(call.session, issue_dispatch(app[CLOCK], issue, target))
+    found = await planner.forecast(
+        call.session, issue_dispatch(app[CLOCK], issue, target), app[CARD_ACCOUNTS]
+    )
     return Audience.model_validate(found.as_json(), extra="ignore")
 
 

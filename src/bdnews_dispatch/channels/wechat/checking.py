@@ -1,0 +1,105 @@
+"""Does the account have what the settings say? Asked at the start of a worker and by `bdnews doctor`.
+
+In: the client, the settings. Out: one line of what the platform said, or a `ChannelError` that names the setting.
+Called by channel.py.
+
+Source: Template_Message_Interface.html (get_all_private_template), Subscription_Messages/api.html
+(wxaapi/newtmpl/gettemplate: `type` 2 is a one-time template, 3 a long-term one).
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient
+from bdnews_dispatch.channels.wechat.fields import check_template
+from bdnews_dispatch.channels.wechat.modes import ModeSettings
+from bdnews_dispatch.errors import ChannelError
+
+_NOTICES = "https://api.weixin.qq.com/wxaapi/newtmpl/gettemplate"
+_ONE_TIME, _LONG_TERM = 2, 3
+
+
+class CheckedSettings(ModeSettings, Protocol):
+    """What is checked of `WeChatSettings`."""
+
+    @property
+    def api_base(self) -> str: ...
+    @property
+    def appid(self) -> str: ...
+    @property
+    def template_fields(self) -> Mapping[str, str]: ...
+    @property
+    def long_term_fields(self) -> Mapping[str, str]: ...
+    @property
+    def one_time_fields(self) -> Mapping[str, str]: ...
+
+
+async def check_account(client: AsyncWeChatClient, settings: CheckedSettings) -> str:
+    """Get a token; compare each configured template with the account's.
+
+    Returns:
+        What the platform said, one line.
+
+    Raises:
+        ChannelError: it can't be used; the text says which setting, and what to do.
+    """
+    await client.token()
+    parts = [f"{settings.api_base}，appid {settings.appid}：access_token 正常"]
+    if "template" in settings.modes:
+        answer = await client.template.get_all_private_template()
+        known = {
+            str(row.get("template_id")): str(row.get("content", ""))
+            for row in answer.get("template_list", [])
+        }
+        _check(
+            "template_id",
+            "template_fields",
+            "template",
+            settings.template_id,
+            settings.template_fields,
+            known,
+        )
+        parts.append(f"模板可用，字段 {'、'.join(settings.template_fields)} 相符")
+    notices = {
+        "subscribe_long": (
+            "long_term",
+            settings.long_term_template_id,
+            settings.long_term_fields,
+            _LONG_TERM,
+        ),
+        "subscribe_once": ("one_time", settings.one_time_template_id, settings.one_time_fields, _ONE_TIME),
+    }
+    wanted = [mode for mode in settings.modes if mode in notices]
+    if wanted:
+        rows = (await client.get(_NOTICES)).get("data", [])
+        for mode in wanted:
+            name, template_id, fields, kind = notices[mode]
+            known = {
+                str(row.get("priTmplId")): str(row.get("content", ""))
+                for row in rows
+                if row.get("type") == kind
+            }
+            _check(f"{name}_template_id", f"{name}_fields", mode, template_id, fields, known)
+            parts.append(f"订阅通知模板可用，字段 {'、'.join(fields)} 相符")
+    return "，".join(parts)
+
+
+def _check(
+    setting: str,
+    fields_setting: str,
+    mode: str,
+    template_id: str,
+    fields: Mapping[str, str],
+    known: Mapping[str, str],
+) -> None:
+    """Raises: ChannelError: there is no such template, or its fields are others."""
+    if not template_id:
+        raise ChannelError(
+            "没有设置模板编号", hint=f"请填写 wechat.{setting}，或从 wechat.modes 去掉 {mode}。"
+        )
+    if template_id not in known:
+        raise ChannelError(
+            f"公众号里没有 wechat.{setting} 这个模板（同类的共有 {len(known)} 个）",
+            hint="请在公众平台“模板消息”或“订阅通知”里核对模板编号。",
+        )
+    check_template(fields, known[template_id], setting=f"wechat.{fields_setting}")
