@@ -111,7 +111,7 @@ def settled(machine: "Machine", dispatch: str, number: int) -> dict[str, Any]:
 
 @pytest.mark.fault(1, 5)
 def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> None:
-    number, kills = (20_000 if FULL else 5_000), 20
+    number, kills = (20_000, 20) if FULL else (3_000, 8)
     dispatch = started(machine, number)
     killed_again_and_again(machine, world, kills)
     counts = settled(machine, dispatch, number)["counts"]
@@ -132,7 +132,7 @@ def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> No
 
 def test_with_resend_a_repeat_has_the_same_message_id(machine: "Machine", world: World) -> None:
     machine.environment["BDNEWS_DELIVERY__UNCERTAIN"] = "resend"
-    number, kills = 3_000, 4
+    number, kills = (3_000, 4) if FULL else (1_500, 3)
     dispatch = started(machine, number)
     killed_again_and_again(machine, world, kills)
     assert settled(machine, dispatch, number)["counts"]["uncertain"] == 0
