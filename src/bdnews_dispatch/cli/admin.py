@@ -21,6 +21,7 @@ from bdnews_dispatch.errors import BdnewsError, StateError, StorageError
 from bdnews_dispatch.issues import models as issues
 from bdnews_dispatch.letters import models as letters
 from bdnews_dispatch.messaging import models as messaging
+from bdnews_dispatch.official_account import follower_tables
 from bdnews_dispatch.official_account import models as official_account
 from bdnews_dispatch.parts import Parts, prepare
 from bdnews_dispatch.reports import models as reports
@@ -42,6 +43,7 @@ _MODELS = (
     mass,
     messaging,
     official_account,
+    follower_tables,
     reports,
     returns,
     scheduling,

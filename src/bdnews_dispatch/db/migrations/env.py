@@ -9,6 +9,7 @@ import bdnews_dispatch.dispatch.models
 import bdnews_dispatch.issues.models
 import bdnews_dispatch.letters.models
 import bdnews_dispatch.messaging.models
+import bdnews_dispatch.official_account.follower_tables
 import bdnews_dispatch.official_account.models
 import bdnews_dispatch.reports.models
 import bdnews_dispatch.returns.models
