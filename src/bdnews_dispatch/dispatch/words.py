@@ -116,6 +116,8 @@ def reason_words(reason: str) -> str:
         return f"多次重试未成：{last}" if last else "多次重试未成"
     if reason in _REASONS:
         return _REASONS[reason]
+    if reason in {"89504", "89505"}:
+        return "等公众号管理员确认，不会重发"
     if reason.lstrip("-").isdecimal():
         if len(reason) == 3:
             return {"4": "对方暂时不收", "5": "对方拒收"}.get(reason[0], "")
