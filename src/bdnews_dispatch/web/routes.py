@@ -66,6 +66,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/ready", operations.ready_word, _PUBLIC),
     # Other programs.
     Route("GET", "/api/v1", description.page, _PUBLIC),
+    Route("GET", "/api/v1/", description.page, _PUBLIC),
     Route("GET", "/api/v1/openapi.json", description.document, _PUBLIC),
     *(
         Route(one.method, f"/api/v1{one.path}", handler_of(one), Permission.TOKEN, right=one.right)

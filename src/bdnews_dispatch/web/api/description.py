@@ -29,7 +29,6 @@ _WORDS = {
     413: "内容太大",
     415: "内容的类型不对",
     422: "内容不对，逐项说明",
-    428: "请写明要改的是哪一个版本",
     429: "太频繁",
     503: "数据库现在不能用",
 }
@@ -124,18 +123,16 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             if "description" in field:
                 one["description"] = field["description"]
             found.append(one)
-    if endpoint.method == "POST" and not endpoint.upload:
+    if endpoint.method == "POST":
         found.append(_header("Idempotency-Key", "同一个键的同一请求只做一次，再来的得到同一答复。"))
     if endpoint.current is not None:
-        found.append(
-            _header("If-Match", "GET 时得到的 ETag：已被别人改过则不改。", needed=endpoint.must_match)
-        )
+        found.append(_header("If-Match", "GET 时得到的 ETag：已被别人改过则不改。"))
     return found
 
 
-def _header(name: str, words: str, *, needed: bool = False) -> dict[str, Any]:
+def _header(name: str, words: str) -> dict[str, Any]:
     schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}
-    return {"name": name, "in": "header", "required": needed, "description": words, "schema": schema}
+    return {"name": name, "in": "header", "required": False, "description": words, "schema": schema}
 
 
 def _responses(endpoint: Endpoint, refs: Any) -> dict[str, Any]:
@@ -165,7 +162,7 @@ def faults_of(endpoint: Endpoint) -> set[int]:
     if not endpoint.upload:
         found.add(415)
     if endpoint.current is not None:
-        found |= {412, 428} if endpoint.must_match else {412}
+        found.add(412)
     return found
 
 

@@ -22,6 +22,7 @@ from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_o
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
 from bdnews_dispatch.web.api.calls import (
     Answer,
+    Asked,
     Body,
     Call,
     Created,
@@ -107,7 +108,7 @@ class Unsubscription(Body):
     reason: Text = Field(default="", max_length=100)
 
 
-class Tagged(Body):
+class Tagged(Asked):
     """A path with a person and a tag."""
 
     id: Id
