@@ -1,9 +1,12 @@
 """Every operation of the API. Read by routes.py and by description.py; tests walk it."""
 
 from bdnews_dispatch.web.api import (
+    bulletins,
+    deliveries,
     dispatches,
     events,
     imports,
+    issues,
     lists,
     reports,
     segments,
@@ -18,7 +21,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *segments.ENDPOINTS,
     *suppressions.ENDPOINTS,
     *imports.ENDPOINTS,
+    *issues.ENDPOINTS,
+    *bulletins.ENDPOINTS,
     *dispatches.ENDPOINTS,
+    *deliveries.ENDPOINTS,
     *reports.ENDPOINTS,
     *events.ENDPOINTS,
 )
