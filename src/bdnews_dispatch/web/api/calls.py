@@ -8,16 +8,25 @@ stand or fall together.
 import base64
 import binascii
 import json
+import re
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -31,6 +40,8 @@ from bdnews_dispatch.web.api.problems import ApiError, Detail, details_of
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, WAKE
 
+#: Entity tags (RFC 9110 §8.8.3), or all of them.
+TAGS = r'\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*'
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Item = TypeVar("Item")
 #: Of a page.
@@ -64,6 +75,16 @@ def _near(moment: datetime) -> datetime:
 
 
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
+
+
+def _written_day(day: object) -> object:
+    """A number would count as seconds since 1970."""
+    if isinstance(day, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day):
+        raise ValueError("应为日期，如 2026-12-01")
+    return day
+
+
+Day = Annotated[date, BeforeValidator(_written_day)]
 Moment = Annotated[AwareDatetime, AfterValidator(_near)]
 
 
@@ -354,8 +375,12 @@ async def _do(endpoint: Endpoint, call: Call) -> _Done:
 
 
 def _refuse_condition(endpoint: Endpoint, call: Call) -> None:
-    """A condition that nobody looks at must not seem to hold."""
-    if "If-Match" in call.request.headers and endpoint.current is None:
+    """A condition that nobody looks at, or can read, must not seem to hold."""
+    wanted = call.request.headers.get("If-Match")
+    if wanted is not None and not re.fullmatch(TAGS, wanted.strip()):
+        where = Detail(parameter="If-Match", detail='应为 * 或 "…"，多个以逗号分隔')
+        raise ApiError(422, "condition.malformed", "If-Match 不能这样写", errors=[where])
+    if wanted is not None and endpoint.current is None:
         where = Detail(parameter="If-Match", detail="这个操作没有可比的版本")
         raise ApiError(422, "condition.unknown", "这个操作不能带 If-Match", errors=[where])
 

@@ -209,9 +209,7 @@ ENDPOINTS = (
         body=NewDispatch,
         faults=frozenset({404, 409}),
     ),
-    Endpoint(
-        "POST", "/dispatches/audience", _READ, audience, Audience, body=Whom, faults=frozenset({404, 409})
-    ),
+    Endpoint("POST", "/audiences", _READ, audience, Audience, body=Whom, faults=frozenset({404, 409})),
     Endpoint("GET", _ONE, _READ, show, DispatchAnswer, path_model=Numbered),
     Endpoint(
         "POST",

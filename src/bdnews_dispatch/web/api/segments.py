@@ -121,7 +121,7 @@ ENDPOINTS = (
         faults=frozenset({404}),
     ),
     Endpoint(
-        "POST", "/segments/count", _READ, count, SegmentAnswer, body=SegmentRule, faults=frozenset({404})
+        "POST", "/segment-counts", _READ, count, SegmentAnswer, body=SegmentRule, faults=frozenset({404})
     ),
     Endpoint("GET", _ONE, _READ, show, SegmentAnswer, path_model=Named, query=SegmentQuery),
     Endpoint("PUT", _ONE, _WRITE, save, SegmentAnswer, path_model=Named, body=SegmentRule, current=show),
