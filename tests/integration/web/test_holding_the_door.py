@@ -25,11 +25,13 @@ def filled(route: Route, token: str) -> str:
         "number": "1",
         "publication": "dsj",
         "total": "112",
+        "total_number": "112",
         "place": "1",
         "name": "pages.css",
         "id": "1",
         "link": "x",
         "tag": "x",
+        "file": "policy.atom" if "{publication}" in route.path else "dsj.atom",
     }
     return route.path.format(**values)
 
