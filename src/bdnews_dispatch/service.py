@@ -76,6 +76,7 @@ from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.web.app import make_operations_app, make_web_app
 from bdnews_dispatch.web.news import News
+from bdnews_dispatch.webhooks.sending import Sender as WebhookSender
 
 logger = logging.getLogger(__name__)
 
@@ -537,6 +538,9 @@ def _scheduling(
 ) -> AbstractAsyncContextManager[None]:
     """The scheduler; of several on PostgreSQL one leads, and another one when that is gone."""
     mailbox = open_mailbox(parts, wake)
+    webhooks = WebhookSender(
+        parts.database, parts.clock, parts.links.signer, inside=parts.settings.webhooks.inside
+    )
 
     @asynccontextmanager
     async def ticks() -> AsyncIterator[None]:
@@ -544,7 +548,7 @@ def _scheduling(
             if mailbox is not None:
                 await stack.enter_async_context(_reading(mailbox))
             await stack.enter_async_context(
-                scheduler(parts.settings, catch_up, daily, keeper, folder_of(parts), wake)
+                scheduler(parts.settings, catch_up, daily, keeper, webhooks, folder_of(parts), wake)
             )
             yield
 

@@ -160,6 +160,10 @@ class WeChatSettings(_Group):
     timeout_seconds: float = Field(gt=0)
 
 
+class WebhooksSettings(_Group):
+    inside: tuple[str, ...]
+
+
 class ReturnsSettings(_Group):
     host: str
     port: int = Port
@@ -231,6 +235,7 @@ class Settings(_Group):
     delivery: DeliverySettings
     email: EmailSettings
     wechat: WeChatSettings
+    webhooks: WebhooksSettings
     returns: ReturnsSettings
     mailbox: MailboxSettings
     sandbox: SandboxSettings

@@ -63,6 +63,9 @@ def _plain(text: str) -> str:
 #: Text that a person wrote: no control characters, which no database and no mail takes.
 Text = Annotated[str, AfterValidator(_plain)]
 Id = Annotated[int, Field(ge=1, le=_HIGHEST_ID)]
+#: Of a table that may have more rows than 32 bits count.
+HIGHEST_LONG = 2**63 - 1
+LongId = Annotated[int, Field(ge=1, le=HIGHEST_LONG)]
 #: Hex SHA-256 of a file that came in, set by whoever read it.
 UPLOADED = web.RequestKey("uploaded", str)
 
@@ -509,14 +512,17 @@ def cursor_of(last: int | str | None) -> str | None:
     return base64.urlsafe_b64encode(json.dumps([last]).encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str) -> int:
+def read_cursor(cursor: str, *, highest: int = _HIGHEST_ID) -> int:
     """The id behind which a page begins; 0 for the first.
+
+    Args:
+        highest: that the column can hold.
 
     Raises:
         ApiError: it is not one of ours.
     """
     last = _last_of(cursor) if cursor else 0
-    if isinstance(last, int) and not isinstance(last, bool) and 0 <= last <= _HIGHEST_ID:
+    if isinstance(last, int) and not isinstance(last, bool) and 0 <= last <= highest:
         return last
     raise _not_ours()
 

@@ -12,11 +12,14 @@ from bdnews_dispatch.dispatch.settling import resolve, resolve_all, tries_of
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.subscribers.models import Channel
 from bdnews_dispatch.web.api.calls import (
+    HIGHEST_LONG,
     Answer,
+    Asked,
     Body,
     Call,
     Endpoint,
     Id,
+    LongId,
     Numbered,
     Page,
     PageQuery,
@@ -43,6 +46,12 @@ class DeliveryAnswer(Answer):
     due_at: datetime
     sent_at: datetime | None
     updated_at: datetime
+
+
+class OneDelivery(Asked):
+    """A path with a delivery."""
+
+    id: LongId
 
 
 class Try(Answer):
@@ -86,7 +95,7 @@ class Decided(Answer):
 async def index(call: Call) -> Page[DeliveryAnswer]:
     """投递，按编号；可按发送任务、订阅者、状态、原因筛选。"""
     query: DeliveriesQuery = call.query
-    statement = select(Delivery).where(col(Delivery.id) > read_cursor(query.cursor))
+    statement = select(Delivery).where(col(Delivery.id) > read_cursor(query.cursor, highest=HIGHEST_LONG))
     if query.dispatch is not None:
         statement = statement.where(Delivery.dispatch_id == query.dispatch)
     if query.subscriber is not None:
@@ -149,14 +158,14 @@ _READ, _WRITE = Right.DISPATCHES_READ, Right.DISPATCHES_WRITE
 _STATE = frozenset({409})
 ENDPOINTS = (
     Endpoint("GET", "/deliveries", _READ, index, Page[DeliveryAnswer], query=DeliveriesQuery),
-    Endpoint("GET", "/deliveries/{id}", _READ, show, DeliveryTries, path_model=Numbered),
+    Endpoint("GET", "/deliveries/{id}", _READ, show, DeliveryTries, path_model=OneDelivery),
     Endpoint(
         "POST",
         "/deliveries/{id}/resolve",
         _WRITE,
         decide,
         DeliveryTries,
-        path_model=Numbered,
+        path_model=OneDelivery,
         body=Decision,
         faults=_STATE,
         current=show,

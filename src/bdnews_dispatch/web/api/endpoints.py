@@ -12,6 +12,7 @@ from bdnews_dispatch.web.api import (
     segments,
     subscribers,
     suppressions,
+    webhooks,
 )
 from bdnews_dispatch.web.api.calls import Endpoint
 
@@ -27,4 +28,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *deliveries.ENDPOINTS,
     *reports.ENDPOINTS,
     *events.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )

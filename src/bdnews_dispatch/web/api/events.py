@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.web.api.calls import (
+    HIGHEST_LONG,
     Answer,
     Call,
     Endpoint,
@@ -19,9 +20,7 @@ from bdnews_dispatch.web.api.calls import (
     page_of,
     read_cursor,
 )
-
-#: What a WeChat user wrote and who they are is for our own handlers.
-_INTERNAL = ("wechat.pushed",)
+from bdnews_dispatch.webhooks.sending import INTERNAL
 
 
 class EventAnswer(Answer):
@@ -48,10 +47,10 @@ class EventsQuery(PageQuery):
 async def index(call: Call) -> Events:
     """发生过的事，按发生的先后；记住 next，下次从那里接着取。"""
     query: EventsQuery = call.query
-    after = read_cursor(query.cursor)
+    after = read_cursor(query.cursor, highest=HIGHEST_LONG)
     statement = (
         select(Event)
-        .where(col(Event.id) > after, col(Event.name).not_in(_INTERNAL))
+        .where(col(Event.id) > after, col(Event.name).not_in(INTERNAL))
         .order_by(col(Event.id))
         .limit(query.limit + 1)
     )
