@@ -1,11 +1,12 @@
-"""The files that pages need: one stylesheet, and two pages' scripts. Everything else is refused."""
+"""The files that pages need: one stylesheet, and a few scripts. Everything else is refused."""
 
 from aiohttp import web
 
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.web.pages import ASSETS
 
-_KINDS = {"pages.css": "text/css", "demo.js": "text/javascript", "progress.js": "text/javascript"}
+_SCRIPTS = ("console.js", "demo.js", "progress.js")
+_KINDS = {"pages.css": "text/css", **dict.fromkeys(_SCRIPTS, "text/javascript")}
 _FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS}
 
 
