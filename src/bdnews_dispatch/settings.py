@@ -216,6 +216,10 @@ class ImportsSettings(_Group):
     keep_days: int = Field(ge=1)
 
 
+class ConsoleSettings(_Group):
+    undo_seconds: int = Field(ge=0, le=600)
+
+
 class OperationsSettings(_Group):
     host: str
     port: int = Port
@@ -242,6 +246,7 @@ class Settings(_Group):
     schedule: ScheduleSettings
     retention: RetentionSettings
     imports: ImportsSettings
+    console: ConsoleSettings
     operations: OperationsSettings
 
     @property

@@ -1,7 +1,7 @@
 """bdnews bulletins …"""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,12 @@ import click
 from bdnews_dispatch.bulletins.writing import write_bulletin
 from bdnews_dispatch.cli.session import emit, json_option, publication_option, target_options, with_parts
 from bdnews_dispatch.dispatch.control import show as show_dispatch
+from bdnews_dispatch.dispatch.moments import read_moment
 from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.subscribers.targeting import read_target
-
-#: A moment that is over by more than this is a slip of the pen, and would go out at once.
-LATE = timedelta(minutes=5)
 
 
 @click.group()
@@ -116,12 +114,4 @@ def moment(parts: Parts, text: str | None) -> datetime | None:
     """
     if text is None:
         return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise BdnewsError(f"时间“{text}”读不懂", hint="应写成 2026-12-01T09:00 这样的形式。") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=parts.settings.service.timezone)
-    if when < parts.clock() - LATE:
-        raise BdnewsError(f"时间“{text}”已经过去", hint="请核对年份与日期；要立即发出，去掉 --at。")
-    return when
+    return read_moment(text, parts.settings.service.timezone, parts.clock())

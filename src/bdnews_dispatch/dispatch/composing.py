@@ -57,7 +57,7 @@ class Composer:
     def mail(self, claim: Claim, person: Person) -> OutgoingMail:
         """The mail of an email delivery. The person has an address."""
         assert person.email is not None  # noqa: S101  # sending has looked
-        variant = self._variant(claim, person)
+        variant = self.variant(claim.sections, person.language, untracked=person.no_tracking)
         links = self._links.of_delivery(claim.key)
         slots = self._slots(claim, person, person.email, links)
         return OutgoingMail(
@@ -88,12 +88,13 @@ class Composer:
             client_msg_id=claim.key,
         )
 
-    def _variant(self, claim: Claim, person: Person) -> Variant:
-        name = (claim.sections, person.language, person.no_tracking)
+    def variant(self, sections: tuple[str, ...], language: str, *, untracked: bool) -> Variant:
+        """What all readers of these sections share."""
+        name = (sections, language, untracked)
         variant = self._variants.get(name)
         if variant is None:
-            digest = digest_of(self._publication, self._contents, claim.sections, person.language)
-            variant = render_digest(digest, self._headers(), track=not person.no_tracking, dkim=self._dkim)
+            digest = digest_of(self._publication, self._contents, sections, language)
+            variant = render_digest(digest, self._headers(), track=not untracked, dkim=self._dkim)
             self._variants[name] = variant
         return variant
 

@@ -12,6 +12,7 @@ from sqlalchemy import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.statements import insert_many
@@ -20,7 +21,7 @@ from bdnews_dispatch.dispatch.card_forecast import CardAccounts
 from bdnews_dispatch.dispatch.contents import Contents, links_of, load_contents
 from bdnews_dispatch.dispatch.forecast import Forecast, rules_of
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind, DispatchLink
-from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of, target_of
+from bdnews_dispatch.dispatch.starting import UNREACHED, dispatches_of, dispatches_of_bulletin, target_of
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publications
@@ -82,15 +83,22 @@ class Planner:
                 dispatch.planned_at = self._clock()
             return more
 
-    async def forecast(self, session: AsyncSession, dispatch: Dispatch, accounts: CardAccounts) -> Forecast:
+    async def forecast(
+        self,
+        session: AsyncSession,
+        dispatch: Dispatch,
+        accounts: CardAccounts,
+        contents: Contents | None = None,
+    ) -> Forecast:
         """Whom a dispatch that has not begun would reach, and why it leaves the others out: planned as in earnest,
         nothing is written.
 
         Args:
             dispatch: as it would be; not in the database.
             accounts: on WeChat, whose rules decide by which mode a card goes.
+            contents: what it sends, where that is not in the database yet.
         """
-        contents = await load_contents(session, dispatch, self._links)
+        contents = contents or await load_contents(session, dispatch, self._links)
         target, now = target_of(dispatch), dispatch.created_at
         found = Forecast(await rules_of(session, dispatch.publication, target, now))
         after, more = 0, True
@@ -135,19 +143,25 @@ class Planner:
     async def _reached_before(
         self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int], *, lock: bool = True
     ) -> frozenset[tuple[int, Channel]]:
-        """Whom another dispatch of the same issue has reached or is about to reach.
+        """Whom another dispatch of the same issue or bulletin has reached or is about to reach.
 
         Its slices and these are planned one after the other, however many workers plan: who is on two lists would else
         be planned twice at the same moment.
         """
-        if dispatch.kind is not DispatchKind.ISSUE or not subscriber_ids:
+        if dispatch.kind is DispatchKind.PERIOD or not subscriber_ids:
             return frozenset()
         locked = {"key_share": True} if lock else None
-        issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update=locked)
-        assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
-        earlier = [
-            d.id for d in await dispatches_of(session, issue) if d.id is not None and d.id != dispatch.id
-        ]
+        if dispatch.kind is DispatchKind.BULLETIN:
+            if dispatch.bulletin_id is None:
+                return frozenset()  # a forecast of one that is being written
+            if lock:
+                await session.get(Bulletin, dispatch.bulletin_id, with_for_update=locked)
+            of_it = await dispatches_of_bulletin(session, dispatch.bulletin_id)
+        else:
+            issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update=locked)
+            assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
+            of_it = await dispatches_of(session, issue)
+        earlier = [d.id for d in of_it if d.id is not None and d.id != dispatch.id]
         if not earlier:
             return frozenset()
         rows = await session.exec(

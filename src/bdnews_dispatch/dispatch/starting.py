@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import exists
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,7 +17,7 @@ from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
-from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.subscribers.models import Cadence, Subscriber, Subscription
@@ -41,8 +42,12 @@ async def start_issue(
     *,
     target: Target = EVERYBODY,
     at: datetime | None = None,
+    again: bool = False,
 ) -> Started:
     """Send an issue to those who read every issue.
+
+    Args:
+        again: those whose delivery failed or was cancelled are a reason to begin once more.
 
     Raises:
         StateError: the issue is not published.
@@ -61,7 +66,8 @@ async def start_issue(
         if dispatch.state not in (DispatchState.FINISHED, DispatchState.CANCELLED):
             return Started(dispatch, fresh=False)
     if same:
-        if not await _somebody_unreached(session, issue.publication, earlier, target, clock()):
+        left = await _somebody_left(session, earlier) if again else False
+        if not left and not await _somebody_unreached(session, issue.publication, earlier, target, clock()):
             return Started(same[-1], fresh=False)
         cause = f"{cause}#{len(same) + 1}"
     return await _begin(session, clock, issue_dispatch(clock, issue, target, cause=cause, at=at))
@@ -137,21 +143,63 @@ async def start_bulletin(
     Args:
         sections: keys; empty means everybody.
     """
-    return await _begin(
-        session,
-        clock,
-        Dispatch(
-            cause=f"bulletin:{bulletin.id}",
-            kind=DispatchKind.BULLETIN,
-            publication=bulletin.publication,
-            bulletin_id=bulletin.id,
-            **target.columns(),
-            sections=sorted(sections),
-            urgent=bulletin.urgent,
-            due_at=at or clock(),
-            created_at=clock(),
-        ),
+    return await _begin(session, clock, bulletin_dispatch(clock, bulletin, target, sections, at=at))
+
+
+def bulletin_dispatch(
+    clock: Clock,
+    bulletin: Bulletin,
+    target: Target,
+    sections: Sequence[str] = (),
+    *,
+    cause: str = "",
+    at: datetime | None = None,
+) -> Dispatch:
+    """A dispatch of the bulletin, not in the database yet."""
+    return Dispatch(
+        cause=cause or f"bulletin:{bulletin.id}",
+        kind=DispatchKind.BULLETIN,
+        publication=bulletin.publication,
+        bulletin_id=bulletin.id,
+        **target.columns(),
+        sections=sorted(sections),
+        urgent=bulletin.urgent,
+        due_at=at or clock(),
+        created_at=clock(),
     )
+
+
+async def start_again(
+    session: AsyncSession, clock: Clock, dispatch: Dispatch, *, at: datetime | None = None
+) -> Started:
+    """Send what a dispatch that is over did not bring: to those of its target who have no delivery of it that
+    arrived or may have; nobody gets it twice.
+
+    Raises:
+        StateError: it is not over, or a period's, whose time is over.
+        NotFoundError: its issue or its bulletin is gone.
+    """
+    if dispatch.state not in (DispatchState.FINISHED, DispatchState.CANCELLED):
+        raise StateError("这个发送任务还没有结束", hint="等它结束，或先取消，再重试。")
+    if dispatch.kind is DispatchKind.PERIOD:
+        raise StateError("周期的发送不能重试", hint="漏收的读者可在网页上看往期；要告知他们，请发一则快讯。")
+    if dispatch.bulletin_id is None:
+        issue = await session.get(Issue, dispatch.issues[0]["id"])
+        if issue is None:
+            raise NotFoundError("这一期已不在")
+        return await start_issue(session, clock, issue, target=target_of(dispatch), at=at, again=True)
+    bulletin = await session.get(Bulletin, dispatch.bulletin_id)
+    if bulletin is None:
+        raise NotFoundError("这则快讯已不在")
+    earlier = await dispatches_of_bulletin(session, dispatch.bulletin_id)
+    for other in earlier:
+        if other.state not in (DispatchState.FINISHED, DispatchState.CANCELLED):
+            return Started(other, fresh=False)
+    if not await _somebody_left(session, earlier):
+        return Started(earlier[-1], fresh=False)
+    cause = f"bulletin:{bulletin.id}#{len(earlier) + 1}"
+    again = bulletin_dispatch(clock, bulletin, target_of(dispatch), dispatch.sections, cause=cause, at=at)
+    return await _begin(session, clock, again)
 
 
 async def _begin(session: AsyncSession, clock: Clock, dispatch: Dispatch) -> Started:
@@ -175,6 +223,14 @@ async def dispatches_of(session: AsyncSession, issue: Issue) -> list[Dispatch]:
     return [row for row in rows if any(entry["id"] == issue.id for entry in row.issues)]
 
 
+async def dispatches_of_bulletin(session: AsyncSession, bulletin_id: int) -> list[Dispatch]:
+    """The dispatches of this bulletin, oldest first."""
+    rows = await session.exec(
+        select(Dispatch).where(Dispatch.bulletin_id == bulletin_id).order_by(col(Dispatch.id))
+    )
+    return list(rows)
+
+
 def target_of(dispatch: Dispatch) -> Target:
     """Whom it is meant for."""
     return Target(dispatch.lists, dispatch.segments, dispatch.excluded_lists, dispatch.excluded_segments)
@@ -193,6 +249,25 @@ async def _somebody_unreached(
         .where(target.condition(now))
         .where(Subscription.publication == publication, col(Subscription.ended_at).is_(None))
         .where(Subscription.cadence == Cadence.ISSUE, ~reached)
+        .limit(1)
+    )
+    return (await session.exec(statement)).first() is not None
+
+
+async def _somebody_left(session: AsyncSession, earlier: Sequence[Dispatch]) -> bool:
+    """Whether a delivery failed or was cancelled, and none by the same way has brought it since, or may have."""
+    ids = [dispatch.id for dispatch in earlier]
+    other = aliased(Delivery)
+    brought = exists().where(
+        col(other.subscriber_id) == col(Delivery.subscriber_id),
+        col(other.channel) == col(Delivery.channel),
+        col(other.dispatch_id).in_(ids),
+        col(other.state).not_in(UNREACHED),
+    )
+    lost = (DeliveryState.FAILED, DeliveryState.CANCELLED)
+    statement = (
+        select(Delivery.id)
+        .where(col(Delivery.dispatch_id).in_(ids), col(Delivery.state).in_(lost), ~brought)
         .limit(1)
     )
     return (await session.exec(statement)).first() is not None

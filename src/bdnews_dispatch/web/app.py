@@ -28,8 +28,8 @@ from bdnews_dispatch.web.pages import Pages
 from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES
 from bdnews_dispatch.web.safety import add_headers
 
-#: Forms are some hundred bytes, a WeChat push at most 64 KB.
-MOST_BODY_BYTES = 64 * 1024
+#: A WeChat push is at most 64 KB; a bulletin of 20,000 characters, posted as multipart, comes to 60 KB and its fields.
+MOST_BODY_BYTES = 96 * 1024
 
 
 def make_web_app(
@@ -68,6 +68,7 @@ def make_web_app(
     app[keys.HITS] = HitRecorder(database, clock, wake)
     app[keys.READINESS] = Readiness(settings, database)
     app[keys.STOPPING] = asyncio.Event()
+    app[keys.NEWS] = News()
     app[LIMITS] = Limits()
     app[keys.ACCOUNT] = None
     app.cleanup_ctx.append(_recording)
@@ -135,3 +136,4 @@ async def _speaking_to_wechat(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop_streams(app: web.Application) -> None:
     app[keys.STOPPING].set()
+    app[keys.NEWS].tell()

@@ -1,4 +1,4 @@
-"""The files that pages need: a stylesheet, three pages' scripts, a shared page's picture. All else is refused."""
+"""The files that pages need: a stylesheet, a few scripts, a shared page's picture. All else is refused."""
 
 from aiohttp import web
 
@@ -6,13 +6,8 @@ from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.web.pages import ASSETS
 
-_KINDS = {
-    "pages.css": "text/css",
-    "demo.js": "text/javascript",
-    "progress.js": "text/javascript",
-    "wechat.js": "text/javascript",
-    "share.jpg": "image/jpeg",
-}
+_SCRIPTS = ("console.js", "demo.js", "progress.js", "wechat.js")
+_KINDS = {"pages.css": "text/css", "share.jpg": "image/jpeg", **dict.fromkeys(_SCRIPTS, "text/javascript")}
 _FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS if name != "share.jpg"} | {
     "share.jpg": (shipped("templates") / "wechat" / "cover.jpg").read_bytes()
 }

@@ -38,10 +38,11 @@ DEMO = web.AppKey("demo", bool)
 ACCOUNT: web.AppKey[Account | None] = web.AppKey("account")
 #: Set when the service stops: streams end.
 STOPPING = web.AppKey("stopping", asyncio.Event)
+#: Hints that a dispatch has moved; of the web application nobody tells it, and a stream looks every second.
+NEWS = web.AppKey("news", News)
 
 #: Of the operations listener alone.
 BACKLOG = web.AppKey("backlog", Backlog)
-NEWS = web.AppKey("news", News)
 READINESS = web.AppKey("readiness", Readiness)
 
 #: Of a request by a signed link: the delivery that its token names; "" where a bad token is let through.

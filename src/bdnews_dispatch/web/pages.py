@@ -20,6 +20,7 @@ from bdnews_dispatch.digests.inline import plain
 from bdnews_dispatch.digests.labels import date_text
 from bdnews_dispatch.digests.qr import qr_svg
 from bdnews_dispatch.digests.typography import typeset
+from bdnews_dispatch.dispatch.words import of_cards, reason_words
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.web.language import language_of, load_translations
@@ -62,6 +63,8 @@ class Pages:
             "heading": lambda document: heading_text(document, language),
             "number": lambda document: number_text(document, language),
             "date": lambda day: date_text(day, language),
+            "reason_words": reason_words,
+            "card_rows": of_cards,
             "moment": lambda at: _moment(at, language),
             "instant": _instant,
             "qr": lambda url, title: Markup(qr_svg(url, title=title)),  # noqa: S704  # our own SVG, title escaped

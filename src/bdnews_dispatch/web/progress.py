@@ -1,7 +1,8 @@
 """For those who run the service: the dispatches, and how far one is while it runs, on whatever machine it runs.
 
 In: rows of the ledger; hints that something has happened. Out: pages, and server-sent events. On the operations
-listener, because it tells how much is sent. Without scripts the page is as fresh as its last load.
+listener, because it tells how much is sent, and behind the console's door. Without scripts the page is as fresh as its
+last load.
 """
 
 import json
@@ -39,7 +40,7 @@ async def dispatches(request: web.Request) -> web.Response:
 async def dispatch(request: web.Request) -> web.Response:
     """One dispatch; the script on the page keeps it up to date."""
     progress = await _look(request.app[DATABASE], request.app[CLOCK], _id(request))
-    return request.app[PAGES].response(request, "progress.html", told=_told(progress, None))
+    return request.app[PAGES].response(request, "progress.html", told=told(progress, None))
 
 
 async def follow(request: web.Request) -> web.StreamResponse:
@@ -57,12 +58,12 @@ async def follow(request: web.Request) -> web.StreamResponse:
     pace, before = Pace(), None
     with suppress(ConnectionError):
         while not app[STOPPING].is_set():
-            told = _told(progress, pace.look(progress))
-            if told != before:
-                await response.write(f"data: {json.dumps(told, ensure_ascii=False)}\n\n".encode())
+            now = told(progress, pace.look(progress))
+            if now != before:
+                await response.write(f"data: {json.dumps(now, ensure_ascii=False)}\n\n".encode())
             else:
                 await response.write(b":\n\n")  # no event: it finds out whether somebody still listens
-            before = told
+            before = now
             if progress.over:
                 break
             began = monotonic()
@@ -77,7 +78,8 @@ async def _look(database: Database, clock: Clock, dispatch_id: int) -> Progress:
         return await read_progress(session, dispatch_id, clock())
 
 
-def _told(progress: Progress, rate: float | None) -> dict[str, Any]:
+def told(progress: Progress, rate: float | None) -> dict[str, Any]:
+    """What the script on the page shows. Args: rate: deliveries a second, where it is known."""
     left = seconds_left(progress, rate)
     return {
         "id": progress.dispatch_id,

@@ -26,6 +26,7 @@ from bdnews_dispatch.web.api.calls import handler_of
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.console import door, groups, imports, suppressions
 from bdnews_dispatch.web.console import subscribers as people_room
+from bdnews_dispatch.web.console.dispatches import starting, steering, watching
 
 _PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
 
@@ -82,6 +83,19 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/console/password/{link}", door.set_password, _PUBLIC),
     # Everybody who has signed in may read settings, and leave.
     _desk("POST", "/console/sign-out", door.leave, Right.SETTINGS_READ),
+    _desk("GET", "/console/dispatches", watching.index, Right.DISPATCHES_READ),
+    _desk("GET", "/console/dispatches/new", starting.prepare, Right.DISPATCHES_WRITE),
+    _desk("POST", "/console/dispatches/new", starting.start, Right.DISPATCHES_WRITE),
+    _desk("GET", "/console/dispatches/{id}", watching.show, Right.DISPATCHES_READ),
+    _desk("GET", "/console/dispatches/{id}/tables", watching.tables, Right.DISPATCHES_READ),
+    _desk("GET", "/console/dispatches/{id}/events", progress.follow, Right.DISPATCHES_READ),
+    _desk("GET", "/console/dispatches/{id}/deliveries", steering.deliveries, Right.DISPATCHES_READ),
+    _desk("POST", "/console/dispatches/{id}/deliveries", steering.decide, Right.DISPATCHES_WRITE),
+    _desk("POST", "/console/dispatches/{id}/retry", steering.retry, Right.DISPATCHES_WRITE),
+    *(
+        _desk("POST", f"/console/dispatches/{{id}}/{action}", steering.acting(action), Right.DISPATCHES_WRITE)
+        for action in steering.ACTIONS
+    ),
     _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/new", people_room.new, Right.SUBSCRIBERS_WRITE),
     _desk("POST", "/console/subscribers/new", people_room.add, Right.SUBSCRIBERS_WRITE),

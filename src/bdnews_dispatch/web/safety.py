@@ -1,6 +1,7 @@
 """Headers that every answer carries. Called by app.py, as the outermost middleware.
 
-No cookie but the console's, no script but two pages' own files, no frames, no address of ours in anybody's Referer.
+No cookie but the console's, no script but a few pages' own files, no frames but the
+console's previews, no address of ours in anybody's Referer.
 """
 
 from aiohttp import web
@@ -13,6 +14,10 @@ CONTENT_SECURITY_POLICY = (
 )
 #: The demo page and a dispatch's look for news by themselves.
 SCRIPT_POLICY = f"{CONTENT_SECURITY_POLICY}; script-src 'self'; connect-src 'self'"
+#: The console's rooms with a preview show a mail in a frame.
+ROOM_POLICY = f"{SCRIPT_POLICY}; frame-src 'self'"
+_WITH_SCRIPT = ("/dispatches/",)
+_ROOMS = ("/console/dispatches", "/console/issues", "/console/bulletins")
 
 _HEADERS = {
     "Referrer-Policy": "no-referrer",
@@ -24,10 +29,12 @@ _HEADERS = {
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler: every answer that is prepared, errors of aiohttp's own included."""
-    has_script = request.path == "/demo" or request.path.startswith("/dispatches/")
-    response.headers.setdefault(
-        "Content-Security-Policy", SCRIPT_POLICY if has_script else CONTENT_SECURITY_POLICY
-    )
+    policy = CONTENT_SECURITY_POLICY
+    if request.path.startswith(_ROOMS):
+        policy = ROOM_POLICY
+    elif request.path == "/demo" or request.path.startswith(_WITH_SCRIPT):
+        policy = SCRIPT_POLICY
+    response.headers.setdefault("Content-Security-Policy", policy)
     if request.path.startswith("/console/"):
         # A browser that may tell no referrer says "null" for a form's origin, too: then nobody could be told apart.
         response.headers.setdefault("Referrer-Policy", "same-origin")

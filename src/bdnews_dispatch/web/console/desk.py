@@ -32,6 +32,7 @@ class Door:
 
 
 DOORS = (
+    Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
     Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
     Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
     Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
@@ -55,6 +56,14 @@ DONE = {
     "removed": N_("已删除。"),
     "started": N_("已开始，由后台完成；关掉页面也会继续。"),
     "cancelled": N_("已取消；已导入的保留。"),
+    "begun": N_("已排好，开始之前可以撤回。"),
+    "there": N_("已有这样的发送任务，没有再建一个。"),
+    "paused": N_("已暂停：不再开始新的，正在发出的会发完。"),
+    "resumed": N_("已从停下的地方继续。"),
+    "ended": N_("已取消：已发出的无法收回，其余不再发出。"),
+    "undone": N_("已撤回，没有发给任何人。"),
+    "nobody_left": N_("没有需要再发的：每个人都已收到，或不在可发之列。"),
+    "decided": N_("已决定。"),
 }
 
 

@@ -16,6 +16,7 @@ from tests.integration.web.readers_site import Site
 from bdnews_dispatch.accounts import passwords
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.users import add_user, make_link
+from bdnews_dispatch.web.console.desk import DOORS
 
 __all__ = ["clock", "sent", "site"]
 PASSWORD = "一句我自己记得住的、足够长的话"
@@ -48,7 +49,7 @@ class Desk:
 
     async def csrf(self) -> str:
         """Out of a page, as a browser has it."""
-        found = re.search(r'name="csrf" value="([^"]+)"', await self.page("/console/subscribers"))
+        found = re.search(r'name="csrf" value="([^"]+)"', await self.page("/console/dispatches"))
         assert found is not None
         return found[1]
 
@@ -93,7 +94,7 @@ async def somebody(site: Site, role: Role) -> Desk:
         "/console/sign-in", data={"email": email, "password": PASSWORD}, allow_redirects=False
     )
     assert entered.status == 303, await entered.text()
-    assert urlsplit(entered.headers["Location"]).path == "/console/subscribers"
+    assert urlsplit(entered.headers["Location"]).path == DOORS[0].path
     return desk
 
 

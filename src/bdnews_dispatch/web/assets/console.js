@@ -1,0 +1,56 @@
+// The console's pages that move: a part that is fetched again, a time that runs out, a text seen as it is written.
+"use strict";
+(() => {
+  const fetched = async (url, options) => {
+    const answer = await fetch(url, { credentials: "same-origin", redirect: "error", ...options });
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.text();
+  };
+
+  for (const part of document.querySelectorAll("[data-part]")) {
+    let timer = 0;
+    const look = async () => {
+      try {
+        part.innerHTML = await fetched(part.dataset.part);
+      } catch {
+        return; // the numbers above say that the connection is lost; the next look may find it again
+      }
+      if (part.querySelector("[data-over]")) {
+        clearInterval(timer);
+        location.reload(); // its buttons are others now
+      }
+    };
+    timer = setInterval(look, Number(part.dataset.every) * 1000);
+  }
+
+  for (const part of document.querySelectorAll("[data-seconds]")) {
+    const ends = Date.now() + Number(part.dataset.seconds) * 1000;
+    const timer = setInterval(() => {
+      const left = Math.max(0, Math.ceil((ends - Date.now()) / 1000));
+      part.textContent = left;
+      if (left === 0) {
+        clearInterval(timer);
+        location.reload();
+      }
+    }, 500);
+  }
+
+  for (const form of document.querySelectorAll("form[data-preview]")) {
+    const shown = document.getElementById(form.dataset.into);
+    let timer = 0;
+    let asked = 0;
+    const look = async () => {
+      const mine = ++asked;
+      try {
+        const text = await fetched(form.dataset.preview, { method: "POST", body: new FormData(form) });
+        if (mine === asked) shown.innerHTML = text; // an older answer may come later
+      } catch {
+        // what is shown stays; the button does the same without a script
+      }
+    };
+    form.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(look, 400);
+    });
+  }
+})();

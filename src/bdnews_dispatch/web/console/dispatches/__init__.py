@@ -1,0 +1,1 @@
+"""Dispatches: whom one would reach, starting it, watching it, steering it, deciding what nobody can know."""

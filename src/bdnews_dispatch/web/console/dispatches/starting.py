@@ -1,0 +1,101 @@
+"""Before a dispatch: the exact audience by channel, why the others are left out; then it is started, now or later.
+
+What is started now begins some seconds ahead (`[console] undo_seconds`), and can be taken back until then.
+"""
+
+from datetime import datetime, timedelta
+
+from aiohttp import web
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.moments import read_moment
+from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
+from bdnews_dispatch.errors import BdnewsError, NotFoundError
+from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.issues.publishing import publish
+from bdnews_dispatch.web.console.desk import back, field, note, number, page
+from bdnews_dispatch.web.console.guests import FORM, WHO
+from bdnews_dispatch.web.console.whom import Whom, choices, forecast
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS, WAKE
+
+ROOM = "/console/dispatches"
+
+
+async def prepare(request: web.Request) -> web.Response:
+    """Whom it would reach."""
+    return await _prepared(request, number(request.query.get("issue", "")), Whom.read(request.query))
+
+
+async def start(request: web.Request) -> web.StreamResponse:
+    """Begin; an issue that waits for review is published with it."""
+    app, form = request.app, request[FORM]
+    whom = Whom.read(form)
+    issue_id = number(field(request, "issue"))
+    try:
+        at = moment(request)
+        async with app[DATABASE].write() as session:
+            issue = await _issue(session, issue_id)
+            target = await whom.target(session)
+            if issue.state is not IssueState.PUBLISHED:
+                if not request[WHO].may(Right.ISSUES_WRITE):
+                    raise web.HTTPForbidden
+                await publish(session, app[CLOCK], issue)
+                await note(request, session, "issue.publish", f"issue:{issue.id}")
+            started = await start_issue(session, app[CLOCK], issue, target=target, at=at)
+            await note_start(request, session, started.dispatch, fresh=started.fresh)
+    except BdnewsError as error:
+        return await _prepared(request, issue_id, whom, problem=error)
+    app[WAKE]()
+    raise back(f"{ROOM}/{started.dispatch.id}", "begun" if started.fresh else "there")
+
+
+def moment(request: web.Request) -> datetime:
+    """When the form says, and never before what was pressed can be taken back. Raises: BdnewsError: it is no time."""
+    settings, now = request.app[SETTINGS], request.app[CLOCK]()
+    soonest = now + timedelta(seconds=settings.console.undo_seconds)
+    text = field(request, "at", 40)
+    return max(read_moment(text, settings.service.timezone, now), soonest) if text else soonest
+
+
+async def note_start(request: web.Request, session: AsyncSession, dispatch: Dispatch, *, fresh: bool) -> None:
+    """Into the audit log, where something has begun."""
+    if fresh:
+        what = {"due_at": dispatch.due_at.isoformat(), "lists": dispatch.lists, "kind": str(dispatch.kind)}
+        await note(request, session, "dispatch.start", f"dispatch:{dispatch.id}", what)
+
+
+async def _issue(session: AsyncSession, issue_id: int) -> Issue:
+    found = await session.get(Issue, issue_id)
+    if found is None:
+        raise NotFoundError("没有这一期")
+    return found
+
+
+async def _prepared(
+    request: web.Request, issue_id: int, whom: Whom, *, problem: BdnewsError | None = None
+) -> web.Response:
+    app = request.app
+    found = None
+    async with app[DATABASE].read() as session:
+        issue = await _issue(session, issue_id)
+        chosen = await choices(session)
+        try:
+            dispatch = issue_dispatch(app[CLOCK], issue, await whom.target(session))
+            found = await forecast(request, session, dispatch)
+        except NotFoundError as error:  # a list that is there no more
+            problem = problem or error
+    return page(
+        request,
+        "dispatch_new.html",
+        status=422 if problem else 200,
+        issue=issue,
+        publication=app[PUBLICATIONS].named(issue.publication),
+        whom=whom.names,
+        choices=chosen,
+        forecast=found.as_json() if found else None,
+        at=field(request, "at", 40) if request.method == "POST" else "",
+        undo_seconds=app[SETTINGS].console.undo_seconds,
+        problem=problem,
+    )
