@@ -10,23 +10,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from bdnews_dispatch.cli.session import emit, json_option, local_time, table, with_parts
-from bdnews_dispatch.dispatch.words import reason
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.reports import reading, tables
 from bdnews_dispatch.reports.models import Dimension
 from bdnews_dispatch.reports.reading import DispatchReport, Figures, Headline, Line
+from bdnews_dispatch.reports.words import DIMENSIONS, label_of
 from bdnews_dispatch.service import open_keeper
 
-_FIRST = {
-    Dimension.CHANNEL: "渠道",
-    Dimension.DOMAIN: "域名",
-    Dimension.LIST: "名单",
-    Dimension.SECTION: "栏目",
-    Dimension.ARTICLE: "链接",
-    Dimension.REASON: "未发原因",
-    Dimension.HOUR: "发出后几小时",
-}
 _to_option = click.option(
     "--to", "file", type=click.Path(dir_okay=False, path_type=Path), help="写成文件：.csv 或 .xlsx。"
 )
@@ -41,7 +32,7 @@ def reports() -> None:
 @click.argument("dispatch_id", type=int)
 @click.option(
     "--by",
-    type=click.Choice([dimension.value for dimension in _FIRST]),
+    type=click.Choice([dimension.value for dimension in DIMENSIONS]),
     help="按什么分：渠道、域名、名单、栏目、链接、未发原因、小时。",
 )
 @click.option("--fresh", is_flag=True, help="先重新统计。")
@@ -60,12 +51,12 @@ def show(dispatch_id: int, by: str | None, file: Path | None, *, fresh: bool, as
     found, publication, zone = with_parts(work)
     dimension = Dimension(by) if by else None
     if file is not None:
-        dimensions = [dimension] if dimension else list(_FIRST)
+        dimensions = [dimension] if dimension else list(DIMENSIONS)
         rows: list[tuple[list[tables.Cell], Figures]] = []
         if dimension is None:
             rows.append((["全部", ""], found.headline.figures))
         rows += [
-            ([_FIRST[one], _label(one, line, publication)], line.figures)
+            ([DIMENSIONS[one], label_of(one, line, publication)], line.figures)
             for one in dimensions
             for line in found.lines[one]
         ]
@@ -196,22 +187,6 @@ def _as_json(found: DispatchReport) -> dict[str, Any]:
     }
 
 
-def _label(dimension: Dimension, line: Line, publication: Publication) -> str:
-    match dimension:
-        case Dimension.SECTION:
-            return next((one.name for one in publication.sections if one.key == line.value), line.value)
-        case Dimension.DOMAIN:
-            return "其他" if line.value == "*" else line.value
-        case Dimension.ARTICLE:
-            return line.label or line.value
-        case Dimension.REASON:
-            return reason(line.value) or "（未记）"
-        case Dimension.HOUR:
-            return str(int(line.value))
-        case _:
-            return line.value
-
-
 def _text(
     found: DispatchReport, dimension: Dimension | None, publication: Publication, zone: ZoneInfo
 ) -> str:
@@ -240,21 +215,22 @@ def _text(
 
 
 def _table(dimension: Dimension, lines: Sequence[Line], publication: Publication) -> str:
-    rows = [(_label(dimension, line, publication), line.figures) for line in lines]
+    rows = [(label_of(dimension, line, publication), line.figures) for line in lines]
     match dimension:
         case Dimension.REASON:
-            return table([[label, own.planned] for label, own in rows], [_FIRST[dimension], "份数"])
+            return table([[label, own.planned] for label, own in rows], [DIMENSIONS[dimension], "份数"])
         case Dimension.ARTICLE:
             return table(
                 [[label, own.clicked, own.machine_clicked] for label, own in rows],
-                [_FIRST[dimension], "点击", "仅机器"],
+                [DIMENSIONS[dimension], "点击", "仅机器"],
             )
         case Dimension.HOUR:
             return table(
-                [[label, own.opened, own.clicked] for label, own in rows], [_FIRST[dimension], "打开", "点击"]
+                [[label, own.opened, own.clicked] for label, own in rows],
+                [DIMENSIONS[dimension], "打开", "点击"],
             )
         case _:
-            return table([[label, *_short(own)] for label, own in rows], [_FIRST[dimension], *_SHORT])
+            return table([[label, *_short(own)] for label, own in rows], [DIMENSIONS[dimension], *_SHORT])
 
 
 def _percent(rate: float | None) -> str:

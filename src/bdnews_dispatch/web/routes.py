@@ -25,6 +25,7 @@ from bdnews_dispatch.web.api import description
 from bdnews_dispatch.web.api.calls import handler_of
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.console import door, groups, imports, suppressions
+from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
 from bdnews_dispatch.web.console.dispatches import starting, steering, watching
 
@@ -96,6 +97,9 @@ ROUTES: tuple[Route, ...] = (
         _desk("POST", f"/console/dispatches/{{id}}/{action}", steering.acting(action), Right.DISPATCHES_WRITE)
         for action in steering.ACTIONS
     ),
+    _desk("GET", "/console/reports", report_room.index, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/{id}", report_room.show, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/{id}/{file}", report_room.export, Right.REPORTS_READ),
     _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/new", people_room.new, Right.SUBSCRIBERS_WRITE),
     _desk("POST", "/console/subscribers/new", people_room.add, Right.SUBSCRIBERS_WRITE),

@@ -33,6 +33,7 @@ class Door:
 
 DOORS = (
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
+    Door("/console/reports", N_("报告"), Right.REPORTS_READ),
     Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
     Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
     Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
