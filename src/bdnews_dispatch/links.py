@@ -42,6 +42,12 @@ class Purpose(StrEnum):
     #: Leave by a mail (RFC 2369's mailto): it stands in a header that is forwarded, so it must not suppress anybody.
     LEAVE = "l"
     CONFIRM = "s"
+    #: A WeChat follower's own page; in messages to them alone.
+    FOLLOWER = "f"
+    #: The page with a one-time QR code.
+    SCAN = "q"
+    #: What goes to the platform and back when WeChat tells who looks.
+    STATE = "a"
 
 
 _RETURNED = {BOUNCES_TO: Purpose.BOUNCE, UNSUBSCRIBE_TO: Purpose.LEAVE}
@@ -56,6 +62,9 @@ _PLACES = {
     Purpose.BOUNCE: 5,
     Purpose.LEAVE: 6,
     Purpose.CONFIRM: 7,
+    Purpose.FOLLOWER: 8,
+    Purpose.SCAN: 9,
+    Purpose.STATE: 10,
 }
 
 
@@ -224,6 +233,14 @@ class Links:
     def confirm(self, key: str) -> str:
         """Where a request is answered."""
         return f"{self.base_url}/{Purpose.CONFIRM}/{self.signer.token(Purpose.CONFIRM, key)}"
+
+    def follower(self, key: str, *, ends: datetime) -> str:
+        """A follower's own page. It stands in a chat, which others may see: it ends."""
+        return f"{self.base_url}/{Purpose.FOLLOWER}/{self.signer.token(Purpose.FOLLOWER, key, ends=ends)}"
+
+    def scan(self, scene: str, *, ends: datetime) -> str:
+        """The page with a QR code."""
+        return f"{self.base_url}/{Purpose.SCAN}/{self.signer.token(Purpose.SCAN, scene, ends=ends)}"
 
     def subscribe(self, publication: str) -> str:
         """The page on which anybody may subscribe."""

@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -46,6 +46,8 @@ from bdnews_dispatch.messaging.notifications import Notifications
 from bdnews_dispatch.messaging.outbox import EVENTS, Outbox
 from bdnews_dispatch.messaging.postgres_queue import CHANNEL, PostgresQueue
 from bdnews_dispatch.messaging.queue import MemoryQueue, WorkQueue
+from bdnews_dispatch.official_account.account import open_account
+from bdnews_dispatch.official_account.tags import mend_tags
 from bdnews_dispatch.official_account.tokens import TokenRow
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
@@ -74,6 +76,7 @@ from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.web.app import make_operations_app, make_web_app
 from bdnews_dispatch.web.news import News
+from bdnews_dispatch.webhooks.sending import Sender as WebhookSender
 
 logger = logging.getLogger(__name__)
 
@@ -498,7 +501,14 @@ async def running(
                 parts.database, clock, parts.publications, timetable, settings.schedule.catch_up_days
             )
             retention = Retention(parts.database, clock, settings)
-            daily = Daily(parts.database, clock, retention, at=retention_at, zone=settings.service.timezone)
+            daily = Daily(
+                parts.database,
+                clock,
+                retention,
+                at=retention_at,
+                zone=settings.service.timezone,
+                then=_tags_of(parts),
+            )
             await stack.enter_async_context(_scheduling(parts, catch_up, daily, open_keeper(parts), wake))
         if Role.WEB in roles and settings.returns.port:
             returns = open_returns(parts)
@@ -510,11 +520,27 @@ async def running(
         yield parts, sandbox
 
 
+def _tags_of(parts: Parts) -> Callable[[], Awaitable[object]] | None:
+    """What mends the account's tags; None where they are not kept."""
+    account = parts.settings.wechat
+    if not (account.tags and account.appid):
+        return None
+
+    async def mend() -> None:
+        async with open_account(account, parts.clock, parts.database) as opened:
+            await mend_tags(parts.database, opened.client, parts.publications.named(None), afresh=True)
+
+    return mend
+
+
 def _scheduling(
     parts: Parts, catch_up: CatchUp, daily: Daily, keeper: Keeper, wake: Callable[[], None]
 ) -> AbstractAsyncContextManager[None]:
     """The scheduler; of several on PostgreSQL one leads, and another one when that is gone."""
     mailbox = open_mailbox(parts, wake)
+    webhooks = WebhookSender(
+        parts.database, parts.clock, parts.links.signer, inside=parts.settings.webhooks.inside
+    )
 
     @asynccontextmanager
     async def ticks() -> AsyncIterator[None]:
@@ -522,7 +548,7 @@ def _scheduling(
             if mailbox is not None:
                 await stack.enter_async_context(_reading(mailbox))
             await stack.enter_async_context(
-                scheduler(parts.settings, catch_up, daily, keeper, folder_of(parts), wake)
+                scheduler(parts.settings, catch_up, daily, keeper, webhooks, folder_of(parts), wake)
             )
             yield
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.shipped import shipped
@@ -103,8 +103,41 @@ class EmailSettings(_Group):
     providers: str
 
 
+class MenuEntry(_Group):
+    """A button of the account's menu: of exactly one kind, or with entries below it.
+
+    Attributes:
+        name: at most 5 Hanzi on the bar, 20 below (16 and 60 octets).
+        keyword: what a tap says: 订阅, 最新, a section's name …
+        page: one of ours: `mine` (the reader's own, by WeChat's sign-in) or `archive`.
+        url: any other page.
+        sections: the publication's sections, one entry each, five at most.
+        below: entries that open from it, five at most.
+    """
+
+    name: str = Field(min_length=1)
+    keyword: str = ""
+    page: Literal["", "mine", "archive"] = ""
+    url: str = ""
+    sections: bool = False
+    below: "tuple[MenuEntry, ...]" = ()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "MenuEntry":
+        kinds = [bool(value) for value in (self.keyword, self.page, self.url, self.sections, self.below)]
+        if sum(kinds) != 1:
+            raise ValueError(f"“{self.name}”须在 keyword、page、url、sections、below 中恰好写一项")
+        if any(entry.below or entry.sections for entry in self.below):
+            raise ValueError(f"“{self.name}”下面的按钮不能再展开")
+        return self
+
+
 class WeChatSettings(_Group):
     api_base: str
+    authorize_base: str
+    page_script: str
+    menu: tuple[MenuEntry, ...] = Field(max_length=3)
+    tags: bool
     appid: str
     secret: SecretStr
     token: SecretStr
@@ -125,6 +158,10 @@ class WeChatSettings(_Group):
     mass_calls_a_day: int = Field(ge=1)
     connections: int = Field(ge=1, le=100)
     timeout_seconds: float = Field(gt=0)
+
+
+class WebhooksSettings(_Group):
+    inside: tuple[str, ...]
 
 
 class ReturnsSettings(_Group):
@@ -202,6 +239,7 @@ class Settings(_Group):
     delivery: DeliverySettings
     email: EmailSettings
     wechat: WeChatSettings
+    webhooks: WebhooksSettings
     returns: ReturnsSettings
     mailbox: MailboxSettings
     sandbox: SandboxSettings

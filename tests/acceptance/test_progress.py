@@ -46,6 +46,7 @@ def test_a_page_of_node_a_follows_what_node_b_sends(machine: Machine, world: Wor
         worker = machine.start("worker")  # node B
         expect(state).to_have_text("发送中", timeout=30_000)
         expect(page.locator("[data-show=speed]")).to_contain_text("每秒", timeout=20_000)
+        expect(done).not_to_have_text("0", timeout=20_000)
         half = int(done.inner_text())
         machine.stop(worker)
         machine.start("worker")  # B ends, and C goes on

@@ -8,6 +8,7 @@
     make bench ARGS="--rows"          what a row of each table weighs, for `python -m tests.benchmarks.growth`
     make bench ARGS="--importing"     rows a second of an import, beside plain INSERTs of the same rows; its memory
     make bench ARGS="--cards"         template messages over a platform that answers after 50 ms
+    make bench ARGS="--hits"          opens and clicks that are stored, beside the same handlers that store nothing
     make bench ARGS="--limit"         a limit that four of them keep while they are killed one by one
 
 Times are of this machine and this moment: read the ratios. The peers run in turn, round after round, and the median of
@@ -264,12 +265,17 @@ def main() -> None:
     parser.add_argument("--limit", action="store_true", help="a limit that four workers keep instead")
     parser.add_argument("--importing", action="store_true", help="an import of 50 × --number rows instead")
     parser.add_argument("--rows", action="store_true", help="what rows weigh on PostgreSQL instead")
+    parser.add_argument("--hits", action="store_true", help="opens and clicks instead")
     parser.add_argument("--cards", action="store_true", help="template messages on WeChat instead")
     arguments = parser.parse_args()
     if arguments.importing:
         from tests.benchmarks import importing  # noqa: PLC0415  # as below
 
         result: dict[str, Any] = {"importing": importing.measure(50 * arguments.number, arguments.rounds)}
+    elif arguments.hits:
+        from tests.benchmarks import hits  # noqa: PLC0415  # as below
+
+        result = {"hits": hits.measure(arguments.number, arguments.rounds)}
     elif arguments.cards:
         from tests.benchmarks import cards  # noqa: PLC0415  # as below
 

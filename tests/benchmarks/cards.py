@@ -1,7 +1,8 @@
 """Template messages a second over a platform that answers after 50 ms, beside what so many connections allow.
 
-In: a number of followers, connections. Out: a rate and its ratio to connections ÷ 0.05 s. The stand-in and the longer
-way are processes of their own; what sends is this one. Caller: the benchmark's main (`--cards`).
+In: a number of followers, connections. Out: a rate, its ratio to connections ÷ 0.05 s, and to a bare client that makes
+the same calls over as many connections and keeps no ledger. The stand-in and the longer way are processes of their own;
+what sends is this one. Caller: the benchmark's main (`--cards`).
 """
 
 import asyncio
@@ -20,8 +21,12 @@ from tests.acceptance.test_card_crashes import openid
 from tests.benchmarks.sink import delaying
 from tests.making import Station, document, readers, test_settings
 
+from bdnews_dispatch.clock import system_clock
+from bdnews_dispatch.official_account.account import open_account
 from bdnews_dispatch.parts import open_parts
+from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.settings import Settings
 
 MILLISECONDS = 50.0
 CONNECTIONS = (4, 8, 16)
@@ -29,22 +34,26 @@ CONNECTIONS = (4, 8, 16)
 
 def measure(number: int, rounds: int) -> dict[str, Any]:
     """Each number of connections in turn, round after round; medians."""
-    rates: dict[int, list[float]] = {connections: [] for connections in CONNECTIONS}
+    rates: dict[tuple[int, str], list[float]] = {
+        (connections, who): [] for connections in CONNECTIONS for who in ("ours", "bare")
+    }
     for _ in range(rounds):
-        for connections in CONNECTIONS:
-            command = [sys.executable, "-m", "tests.benchmarks.cards", str(number), str(connections)]
+        for (connections, who), several in rates.items():
+            command = [sys.executable, "-m", "tests.benchmarks.cards", str(number), str(connections), who]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-            rates[connections].append(json.loads(done.stdout)["rate"])
-    found = {connections: statistics.median(several) for connections, several in rates.items()}
+            several.append(json.loads(done.stdout)["rate"])
+    found = {which: statistics.median(several) for which, several in rates.items()}
     return {
         "answers_after_ms": MILLISECONDS,
         "by_connections": {
             str(connections): {
-                "rate": round(rate, 1),
+                "rate": round(found[connections, "ours"], 1),
                 "allowed": connections / MILLISECONDS * 1000,
-                "ratio": round(rate / (connections / MILLISECONDS * 1000), 3),
+                "ratio": round(found[connections, "ours"] / (connections / MILLISECONDS * 1000), 3),
+                "bare": round(found[connections, "bare"], 1),
+                "ratio_to_bare": round(found[connections, "ours"] / found[connections, "bare"], 3),
             }
-            for connections, rate in found.items()
+            for connections in CONNECTIONS
         },
     }
 
@@ -66,7 +75,7 @@ def _follow(folder: Path, number: int) -> None:
     (folder / "wechat" / "followers.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
-async def _measured(number: int, connections: int) -> dict[str, Any]:
+async def _measured(number: int, connections: int, who: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _follow(folder / "var" / "sandbox", number)
@@ -88,11 +97,42 @@ async def _measured(number: int, connections: int) -> dict[str, Any]:
                     sandbox={"http_port": port, "smtp_port": smtp},
                     wechat={"modes": ["template"], "connections": connections},
                 )
+                if who == "bare":
+                    return await _bare(settings, number, connections)
                 async with open_parts(settings) as parts:
                     return await _sent(Station(parts, None), number)  # type: ignore[arg-type]  # it is elsewhere
         finally:
             sandbox.terminate()
             await sandbox.wait()
+
+
+async def _bare(settings: Settings, number: int, connections: int) -> dict[str, Any]:
+    """The same calls, one after the other on each connection."""
+    account = with_sandbox_account(settings).wechat
+    async with open_account(account, system_clock, None) as opened:
+        await opened.client.token()
+        left = iter(range(1, number + 1))
+        values = {
+            "thing1": "大数据发展动态",
+            "character_string2": "112",
+            "date3": "2026年11月20日",
+            "thing4": "国策要论",
+        }
+
+        async def one_connection() -> None:
+            for n in left:
+                data = {
+                    "touser": openid(n),
+                    "template_id": account.template_id,
+                    "url": f"http://news.example/w/{n}",
+                    "client_msg_id": f"bare{n}",
+                    "data": {name: {"value": value} for name, value in values.items()},
+                }
+                await opened.client.post("message/template/send", data=data)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(one_connection() for _ in range(connections)))
+        return {"rate": number / (time.perf_counter() - began)}
 
 
 async def _listening(port: int) -> None:
@@ -129,4 +169,4 @@ async def _sent(station: Station, number: int) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(_measured(int(sys.argv[1]), int(sys.argv[2])))))  # noqa: T201
+        print(json.dumps(runner.run(_measured(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))))  # noqa: T201

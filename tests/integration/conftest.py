@@ -22,6 +22,7 @@ ON_BOTH = {
     "official_account",
     "privacy",
     "reports",
+    "webhooks",
     "returns",
     "subscribers",
     "tracking",

@@ -21,6 +21,7 @@ from bdnews_dispatch.errors import BdnewsError, StateError, StorageError
 from bdnews_dispatch.issues import models as issues
 from bdnews_dispatch.letters import models as letters
 from bdnews_dispatch.messaging import models as messaging
+from bdnews_dispatch.official_account import follower_tables
 from bdnews_dispatch.official_account import models as official_account
 from bdnews_dispatch.parts import Parts, prepare
 from bdnews_dispatch.reports import models as reports
@@ -29,6 +30,7 @@ from bdnews_dispatch.scheduling import models as scheduling
 from bdnews_dispatch.subscribers import models as subscribers
 from bdnews_dispatch.subscribers.imports import models as imports
 from bdnews_dispatch.tracking import models as tracking
+from bdnews_dispatch.webhooks import models as webhooks
 
 #: Every table is known once these are loaded.
 _MODELS = (
@@ -42,10 +44,12 @@ _MODELS = (
     mass,
     messaging,
     official_account,
+    follower_tables,
     reports,
     returns,
     scheduling,
     tracking,
+    webhooks,
 )
 #: They say who is there at the moment, not what has happened.
 _OF_THE_MOMENT = {"node", "lease", "budget", "seat"}

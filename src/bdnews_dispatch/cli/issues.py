@@ -19,8 +19,8 @@ from bdnews_dispatch.errors import IssueError
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.intake import current_revision, take
 from bdnews_dispatch.issues.models import Issue
-from bdnews_dispatch.issues.parsing import detect_publication, parse_issue
-from bdnews_dispatch.issues.publications import Publications, load_publications
+from bdnews_dispatch.issues.parsing import parse_detected
+from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.issues.publishing import find_issue, list_issues
 from bdnews_dispatch.issues.publishing import publish as publish_issue
 from bdnews_dispatch.issues.publishing import withdraw as withdraw_issue
@@ -43,7 +43,7 @@ def parse(file: Path, publication: str | None, *, as_json: bool) -> None:
     """解析一期文件，打印读到的内容；不存储。"""
     settings = settings_and_logs()
     publications = load_publications(settings.publications.folder, settings.publications.default)
-    document = _parse(_read(file), publications, publication, settings.issues.max_bytes)
+    document = parse_detected(_read(file), publications, publication, max_bytes=settings.issues.max_bytes)
     emit(document.model_dump(mode="json"), as_json=as_json, text=lambda: _outline(document))
 
 
@@ -57,7 +57,9 @@ def ingest(file: Path, publication: str | None, *, publish: bool, as_json: bool)
 
     async def work(parts: Parts) -> dict[str, Any]:
         data = _read(file)
-        document = _parse(data, parts.publications, publication, parts.settings.issues.max_bytes)
+        document = parse_detected(
+            data, parts.publications, publication, max_bytes=parts.settings.issues.max_bytes
+        )
         async with parts.database.write() as session:
             taken = await take(
                 session, parts.clock, document, source_name=file.name, source=data, publish_now=publish
@@ -163,14 +165,6 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise IssueError(f"读不到文件 {file}：{error.strerror}", code="issue.unreadable") from error
-
-
-def _parse(data: bytes, publications: Publications, key: str | None, max_bytes: int) -> IssueDocument:
-    if key is None and len(data) <= max_bytes:
-        publication = detect_publication(data, publications) or publications.named(None)
-    else:
-        publication = publications.named(key)
-    return parse_issue(data, publication, max_bytes=max_bytes)
 
 
 def _facts(issue: Issue) -> dict[str, Any]:

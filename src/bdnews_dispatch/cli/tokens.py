@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from bdnews_dispatch.accounts import audit as log
 from bdnews_dispatch.accounts.models import ApiToken
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.accounts.tokens import make_token, revoke
@@ -36,9 +37,19 @@ def add(name: str, scope: tuple[str, ...], days: int | None, *, as_json: bool) -
     async def work(parts: Parts) -> str:
         ends_at = parts.clock() + timedelta(days=days) if days else None
         async with parts.database.write() as session:
-            return await make_token(
+            token = await make_token(
                 session, parts.clock, name=name, scope=[Right(text) for text in scope], ends_at=ends_at
             )
+            (made, *_) = await all_tokens(session)
+            await log.record(
+                session,
+                parts.clock,
+                actor="cli",
+                action="token.add",
+                subject=f"token:{made.id}",
+                change={"scope": sorted(set(scope)), "ends_at": ends_at.isoformat() if ends_at else None},
+            )
+            return token
 
     token = with_parts(work)
     emit(
@@ -104,6 +115,9 @@ def revoke_(token_id: int, *, as_json: bool) -> None:
     async def work(parts: Parts) -> dict[str, Any]:
         async with parts.database.write() as session:
             found = await revoke(session, parts.clock, token_id)
+            await log.record(
+                session, parts.clock, actor="cli", action="token.revoke", subject=f"token:{found.id}"
+            )
             return {"id": found.id, "name": found.name, "revoked": True}
 
     result = with_parts(work)

@@ -95,6 +95,7 @@ class Database:
         async with self.write_beside() as session:
             if self.backend is Backend.POSTGRESQL:
                 await session.execute(_ONE_AT_A_TIME)
+            session.info[ALONE] = True
             yield session
 
     @asynccontextmanager
@@ -108,6 +109,8 @@ class Database:
         await self.engine.dispose()
 
 
+#: In `AsyncSession.info` of a session that decides alone: what it numbers is in the order of commits.
+ALONE = "alone"
 _EXAMPLES = "例如 sqlite:///var/bdnews.db 或 postgresql://bdnews:密码@主机/bdnews"
 #: What decides something from what it has read holds this while it does.
 DECISIONS_LOCK = 0x62646E65

@@ -103,7 +103,7 @@ async def tries_of(session: AsyncSession, name: str) -> tuple[Delivery, list[Att
     Raises:
         NotFoundError: there is none by this name.
     """
-    by_id = [col(Delivery.id) == int(name)] if name.isdecimal() and len(name) < 19 else []
+    by_id = [col(Delivery.id) == int(name)] if name.isascii() and name.isdecimal() and len(name) < 19 else []
     found = (await session.exec(select(Delivery).where(or_(col(Delivery.key) == name, *by_id)))).first()
     if found is None:
         raise NotFoundError(f"没有这份投递：{name}", hint="用 bdnews deliveries list 查看。")

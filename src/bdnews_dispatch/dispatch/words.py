@@ -8,7 +8,7 @@ of the WeChat platform.
 from collections.abc import Mapping
 from typing import Any
 
-from bdnews_dispatch.channels.wechat.modes import MODE_WORDS
+from bdnews_dispatch.channels.mode_words import MODE_WORDS
 from bdnews_dispatch.dispatch.models import DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.subscribers.models import Channel
@@ -19,6 +19,12 @@ KINDS: Mapping[str, str] = {
     DispatchKind.BULLETIN: "快讯",
 }
 CHANNELS: Mapping[str, str] = {Channel.EMAIL: "邮件", Channel.WECHAT: "微信"}
+#: Of `official_account.quotas.used_quotas`.
+QUOTAS: Mapping[str, str] = {
+    "templates": "今日模板消息（条）",
+    "mass_calls": "今日群发（次）",
+    "mass_full": "本月群发已满的关注者（人，上限为收到过群发的）",
+}
 DISPATCH_STATES: Mapping[str, str] = {
     DispatchState.SCHEDULED: "待开始",
     DispatchState.PLANNING: "计划中",
@@ -110,6 +116,8 @@ def reason_words(reason: str) -> str:
         return f"多次重试未成：{last}" if last else "多次重试未成"
     if reason in _REASONS:
         return _REASONS[reason]
+    if reason in {"89504", "89505"}:
+        return "等公众号管理员确认，不会重发"
     if reason.lstrip("-").isdecimal():
         if len(reason) == 3:
             return {"4": "对方暂时不收", "5": "对方拒收"}.get(reason[0], "")

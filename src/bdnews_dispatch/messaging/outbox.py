@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.db.engine import Backend, Database
+from bdnews_dispatch.db.engine import ALONE, Backend, Database
 from bdnews_dispatch.db.statements import backend_of, insert_new
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.telemetry import metrics, traces
@@ -37,9 +37,16 @@ async def record(session: AsyncSession, clock: Clock, name: str, key: str, **pay
     """Tell that something happened, in the transaction that makes it true.
 
     Args:
+        session: of `Database.write`: one at a time, so events are numbered in the order in which they are committed,
+            and whoever reads on behind a number misses none.
         name: dotted, e.g. `issue.published`.
         key: what makes it this one and no other; a second event with the key is dropped.
+
+    Raises:
+        RuntimeError: the session is another one.
     """
+    if ALONE not in session.info:
+        raise RuntimeError(f"{name} is recorded beside others: take Database.write")
     await session.exec(
         insert_new(session, Event).values(name=name, key=key, payload=payload, created_at=clock())
     )

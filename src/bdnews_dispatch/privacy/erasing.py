@@ -26,6 +26,7 @@ from bdnews_dispatch.letters.models import Letter, LetterKind
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.official_account.follower_tables import WeChatScene, WeChatTagged
 from bdnews_dispatch.official_account.models import WeChatCredit, WeChatGrant, WeChatQuota
 from bdnews_dispatch.privacy.told import emptied, told_of
 from bdnews_dispatch.returns.models import ReturnedMail
@@ -142,6 +143,7 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
     yield delete(ReturnedMail).where(col(ReturnedMail.letter_id).in_(select(Letter.id).where(own_letters)))
     yield delete(Letter).where(own_letters)
     yield delete(Request).where(col(Request.id).in_(person.requests))
+    yield delete(WeChatScene).where(col(WeChatScene.subscriber_id) == person.id)
     for table in (ImportMember, Subscription, ListMembership, SubscriberTag, SubscriberAttribute):
         yield delete(table).where(col(table.subscriber_id) == person.id)
     for _, _, statement in of_deliveries(select(Delivery.id).where(Delivery.subscriber_id == person.id)):
@@ -153,6 +155,7 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
         yield delete(Follower).where(col(Follower.openid) == person.openid)
         for consents in (WeChatCredit, WeChatGrant):
             yield delete(consents).where(col(consents.openid) == person.openid)
+        yield delete(WeChatTagged).where(col(WeChatTagged.openid) == person.openid)
         yield delete(WeChatQuota).where(col(WeChatQuota.holder) == person.openid)
     yield (
         update(Subscriber)

@@ -26,6 +26,8 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import OPEN, DeliveryState
 from bdnews_dispatch.letters.models import Letter, LetterState
 from bdnews_dispatch.messaging.models import Event, EventHandling
+from bdnews_dispatch.official_account.follower_tables import WeChatScene
+from bdnews_dispatch.official_account.scenes import is_spent
 from bdnews_dispatch.privacy.erasing import of_deliveries
 from bdnews_dispatch.privacy.sweeping import Doomed, count, sweep
 from bdnews_dispatch.privacy.told import emptied, told_of
@@ -140,6 +142,8 @@ class Retention:
                 found[LEFTOVERS] += int((await session.exec(statement)).one())
             answers = select(func.count()).select_from(OnceAnswered).where(self._spent_answers())
             found[LEFTOVERS] += int((await session.exec(answers)).one())
+            spent = select(func.count()).select_from(WeChatScene).where(is_spent(self._clock()))
+            found[LEFTOVERS] += int((await session.exec(spent)).one())
         return found
 
     async def run(self) -> dict[str, int]:
@@ -193,6 +197,8 @@ class Retention:
             # Answers of the API that are given again for a day hold what they said.
             answers = delete(OnceAnswered).where(self._spent_answers())
             emptied_rows += int((await session.execute(answers)).rowcount)  # type: ignore[attr-defined]  # as above
+            scenes = delete(WeChatScene).where(is_spent(self._clock()))
+            emptied_rows += int((await session.execute(scenes)).rowcount)  # type: ignore[attr-defined]  # as above
         return emptied_rows
 
     async def _sandbox_files(self) -> list[Path]:

@@ -55,6 +55,7 @@ class PlatformFault:
 
     Attributes:
         endpoint: `message/template/send` …; `*`: all.
+        openid: only calls whose body names this user; empty: all.
         code: the errcode to answer with; 0: none.
         message: its errmsg; empty: a plain one.
         http: an HTTP status instead of an answer.
@@ -70,12 +71,15 @@ class PlatformFault:
     http: int = 0
     silence: Silence = ""
     accepted: bool = False
+    openid: str = ""
     times: int | None = 1
     hits: int = 0
 
-    def applies(self, endpoint: str) -> bool:
+    def applies(self, endpoint: str, body: bytes) -> bool:
         """Whether it happens now; counts."""
         if self.endpoint not in {"*", endpoint} or (self.times is not None and self.hits >= self.times):
+            return False
+        if self.openid and f'"{self.openid}"'.encode() not in body:
             return False
         self.hits += 1
         return True
@@ -107,9 +111,14 @@ class Faults:
         """What goes wrong for this recipient at this step."""
         return next((fault for fault in self.mail if fault.applies(address, at)), None)
 
-    def of_wechat(self, endpoint: str) -> PlatformFault | None:
+    def of_wechat(self, endpoint: str, body: bytes = b"") -> PlatformFault | None:
         """What goes wrong with this call."""
-        return next((fault for fault in self.wechat if fault.applies(endpoint)), None)
+        return next((fault for fault in self.wechat if fault.applies(endpoint, body)), None)
+
+    @property
+    def of_users(self) -> bool:
+        """Whether any fault is one user's: then calls are looked into."""
+        return any(fault.openid for fault in self.wechat)
 
     def clear(self) -> None:
         """From now on nothing goes wrong."""

@@ -53,7 +53,8 @@ def _harden(response: web.StreamResponse) -> None:
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # With "no-referrer" a browser says "null" for the origin of our own forms, and the check above refuses them.
+    response.headers["Referrer-Policy"] = "same-origin"
 
 
 def _name(host: str) -> str:

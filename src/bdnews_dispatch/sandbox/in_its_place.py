@@ -20,6 +20,8 @@ def with_sandbox_account(settings: Settings) -> Settings:
     """The settings with the sandbox's WeChat account, for everybody who may not really be reached."""
     changed = {
         "api_base": f"http://{settings.sandbox.http_host}:{settings.sandbox.http_port}/wechat",
+        "authorize_base": f"http://{settings.sandbox.http_host}:{settings.sandbox.http_port}/wechat",
+        "page_script": f"http://{settings.sandbox.http_host}:{settings.sandbox.http_port}/wechat/jweixin.js",
         "appid": SANDBOX_APPID,
         "secret": SecretStr(SANDBOX_SECRET),
         "token": SecretStr(SANDBOX_CALLBACK_TOKEN),

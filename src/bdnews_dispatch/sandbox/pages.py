@@ -4,20 +4,19 @@ In: requests from a browser on this machine. Out: HTML, and the same as JSON und
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bdnews_dispatch.clock import beijing
+from bdnews_dispatch.sandbox.acting import Acting
 from bdnews_dispatch.sandbox.kept import CardBox, KeptCard, KeptMail, MailBox
 from bdnews_dispatch.sandbox.mail_view import PICTURES, MailView, framed, view
 from bdnews_dispatch.sandbox.wechat_platform import Follower, Platform
-from bdnews_dispatch.sandbox.wechat_push import Reply
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: A page of the lists.
@@ -29,25 +28,14 @@ _FRAME_POLICY = (
 )
 
 
-class Actors(Protocol):
-    """What simulated users can do; `Sandbox` is one."""
-
-    async def follow(self, openid: str, scene: str = "") -> Reply: ...
-    async def unfollow(self, openid: str) -> Reply: ...
-    async def say(self, openid: str, text: str) -> Reply: ...
-    async def click(self, openid: str, key: str) -> Reply: ...
-    async def scan(self, openid: str, scene: str) -> Reply: ...
-
-
 class Pages:
     """The pages over what was kept."""
 
-    def __init__(self, mails: MailBox, cards: CardBox, platform: Platform, actors: Actors) -> None:
+    def __init__(self, mails: MailBox, cards: CardBox, platform: Platform, acting: Acting) -> None:
         self._mails = mails
         self._cards = cards
         self._platform = platform
-        self._actors = actors
-        self._journal: list[dict[str, Any]] = []
+        self._acting = acting
         self._jinja = Environment(
             loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
         )
@@ -144,7 +132,7 @@ class Pages:
         return self._html(
             "followers.html",
             followers=followers,
-            journal=self._journal[::-1],
+            journal=self._acting.journal[:-51:-1],
             now=self._platform.clock(),
             scene="",
         )
@@ -157,7 +145,7 @@ class Pages:
         return self._html(
             "followers.html",
             followers=followers,
-            journal=self._journal[::-1],
+            journal=self._acting.journal[:-51:-1],
             now=self._platform.clock(),
             scene=scene,
         )
@@ -165,24 +153,9 @@ class Pages:
     async def _act(self, request: web.Request) -> web.Response:
         form = await request.post()
         act, openid, text = (str(form.get(key, "")).strip() for key in ("act", "openid", "text"))
-        if not openid or len(openid) > 64 or not openid.replace("-", "").replace("_", "").isalnum():
-            raise web.HTTPBadRequest(text="openid 由 1 至 64 个字母、数字、_ 或 - 组成。\n")
-        acts: dict[str, tuple[str, Callable[[], Awaitable[Reply]]]] = {
-            "follow": ("关注", lambda: self._actors.follow(openid, text)),
-            "unfollow": ("取消关注", lambda: self._actors.unfollow(openid)),
-            "say": (f"说“{text}”", lambda: self._actors.say(openid, text)),
-            "click": (f"点菜单“{text}”", lambda: self._actors.click(openid, text)),
-            "scan": ("扫码", lambda: self._actors.scan(openid, text)),
-        }
-        if act not in acts:
-            raise web.HTTPBadRequest(text="没有这个动作。\n")
-        words, call = acts[act]
-        try:
-            reply = await call()
-        except ValueError as error:
-            raise web.HTTPConflict(text=f"{error}\n") from error
-        entry = {"at": self._platform.clock(), "openid": openid, "words": words, "reply": reply}
-        self._journal = [*self._journal[-49:], entry]
+        await self._acting.act(act, openid, text)
+        if act == "scan":
+            raise web.HTTPSeeOther(f"/phone/{openid}")
         raise web.HTTPSeeOther("/followers")
 
     async def _api_mails(self, request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
@@ -17,10 +17,12 @@ from pydantic import SecretStr
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.sandbox.acting import Acting
 from bdnews_dispatch.sandbox.faults import Faults
 from bdnews_dispatch.sandbox.guard import guard
 from bdnews_dispatch.sandbox.kept import CardBox, KeptCard, KeptMail, MailBox
 from bdnews_dispatch.sandbox.pages import Pages
+from bdnews_dispatch.sandbox.phone import Phone
 from bdnews_dispatch.sandbox.relay import Relay
 from bdnews_dispatch.sandbox.wechat.desks import Desks
 from bdnews_dispatch.sandbox.wechat.reports import Reports
@@ -81,7 +83,7 @@ class Sandbox:
             clock, self._cards, folder / "wechat" / "followers.json", lambda _: self._arrived()
         )
         self.reports = Reports(self._send_report)
-        self.account = Desks(self.platform, self.reports)
+        self.account = Desks(self.platform, self.reports, self._consented)
 
     @property
     def api_base(self) -> str:
@@ -198,15 +200,20 @@ class Sandbox:
         self.platform.act(openid, message=False)
         return await self._event(openid, "SCAN", EventKey=scene, Ticket="sandbox")
 
+    async def _consented(self, openid: str, template_id: str, status: str) -> None:
+        """A user answered the question of a page: the platform tells it (subscribe_msg_popup_event)."""
+        told = {"TemplateId": template_id, "SubscribeStatusString": status, "PopupScene": "1"}
+        await self._event(openid, "subscribe_msg_popup_event", SubscribeMsgPopupEvent={"List": told})
+
     async def settled(self) -> None:
         """Wait until every push that the platform makes by itself has gone out."""
         while self._tasks:
             await asyncio.gather(*self._tasks)
 
-    async def _event(self, openid: str, event: str, **fields: str) -> Reply:
+    async def _event(self, openid: str, event: str, **fields: Any) -> Reply:
         return await self._push(openid, {"MsgType": "event", "Event": event, **fields})
 
-    async def _push(self, openid: str, fields: dict[str, str]) -> Reply:
+    async def _push(self, openid: str, fields: Fields) -> Reply:
         if self._session is None:
             raise RuntimeError("沙箱还没有启动")
         return await push(self._session, self.callback, fields, openid=openid, clock=self._clock)
@@ -221,7 +228,10 @@ class Sandbox:
         api = WeChatApi(self.platform, self.faults, self.account, self._template_finished)
         app = web.Application(middlewares=[guard((host,))], client_max_size=12 * 1024 * 1024)
         app.add_routes(api.routes())
-        app.add_routes(Pages(self._mails, self._cards, self.platform, self).routes())
+        app.add_routes(self.account.jssdk.routes())
+        acting = Acting(self, self._clock)
+        app.add_routes(Pages(self._mails, self._cards, self.platform, acting).routes())
+        app.add_routes(Phone(acting, self.platform, self._cards, self.account.menus).routes())
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

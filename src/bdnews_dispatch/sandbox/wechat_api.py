@@ -33,6 +33,7 @@ _WORDS: Mapping[int, str] = {
     45011: "api minute-quota reach limit, must slower, retry next minute",
 }
 _Answer = dict[str, Any]
+_JSON = "application/json"
 
 
 class WeChatApi:
@@ -65,7 +66,8 @@ class WeChatApi:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         endpoint = request.match_info["endpoint"]
         self._platform.calls[endpoint] += 1
-        fault = self._faults.of_wechat(endpoint)
+        body = await request.read() if self._faults.of_users and request.content_type == _JSON else b""
+        fault = self._faults.of_wechat(endpoint, body)
         if fault and not fault.accepted:
             return await self._go_wrong(request, fault)
         try:

@@ -1,9 +1,11 @@
-"""Once a day, at a time of day: retention. In: `[retention] at`. Out: a row of scheduled_run, and the work done.
+"""Once a day, at a time of day: retention, and what else is daily. In: `[retention] at`. Out: a row of scheduled_run,
+and the work done.
 
 Caller: the scheduler's tick. Days on which nobody was there are made up for once, by the latest moment; a restart in
 the middle leaves the rest to the next day.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -38,16 +40,24 @@ def last_due(now: datetime, at: time, zone: ZoneInfo) -> datetime:
 
 
 class Daily:
-    """Runs retention where it is due and has not run."""
+    """Runs retention where it is due and has not run; behind it `then`, which may fail until tomorrow."""
 
     def __init__(
-        self, database: Database, clock: Clock, retention: Retention, *, at: time, zone: ZoneInfo
+        self,
+        database: Database,
+        clock: Clock,
+        retention: Retention,
+        *,
+        at: time,
+        zone: ZoneInfo,
+        then: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._retention = retention
         self._at = at
         self._zone = zone
+        self._then = then
 
     async def run(self) -> bool:
         """Returns: whether it was due."""
@@ -67,4 +77,6 @@ class Daily:
             if written.first() is None:
                 return False
         await self._retention.run()
+        if self._then is not None:
+            await self._then()
         return True

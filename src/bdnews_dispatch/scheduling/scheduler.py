@@ -17,6 +17,7 @@ from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.telemetry import metrics
+from bdnews_dispatch.webhooks.sending import Sender
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ async def scheduler(
     catch_up: CatchUp,
     daily: Daily,
     keeper: Keeper,
+    webhooks: Sender,
     folder: WatchedFolder,
     wake: Callable[[], None],
 ) -> AsyncIterator[None]:
@@ -34,6 +36,7 @@ async def scheduler(
 
     Args:
         keeper: of the reports' counts.
+        webhooks: sends events to other programs.
         wake: told after a tick that made something.
     """
     # The default of one second for a late job would skip it whenever the loop stalls.
@@ -57,6 +60,7 @@ async def scheduler(
     long_work = {
         "retention": _LongWork("retention", daily.run),
         "reports": _LongWork("reports", keeper.run),
+        "webhooks": _LongWork("webhooks", webhooks.run),
     }
 
     ticks.add_job(look_for_runs, "interval", seconds=settings.schedule.tick_seconds, id="runs")

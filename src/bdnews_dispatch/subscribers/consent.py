@@ -28,13 +28,29 @@ _TEXTS = {
     ),
 }
 
+#: The same for who reads in WeChat alone.
+_WECHAT_TEXTS = {
+    "zh": (
+        "我同意{publisher}按我所选的栏目与频率，把《{name}》及其快讯发到我的微信；"
+        "为此保存我在这个公众号里的标识（openid）和所选内容，并统计我打开、点了哪些文章。"
+        "我可以随时在每份摘要里更改、关闭统计、退订。"
+    ),
+    "en": (
+        "I agree that {publisher} sends {name} and its bulletins to my WeChat, by the sections and the frequency I "
+        "choose; that it keeps my identifier with this Official Account (openid) and my choices for this, and counts "
+        "which digests I open and which articles I follow. From every digest I can change this, turn counting off, or "
+        "unsubscribe."
+    ),
+}
 
-def consent_text(publication: Publication, language: str) -> str:
-    """The sentence on the subscribe page."""
+
+def consent_text(publication: Publication, language: str, *, by_wechat: bool = False) -> str:
+    """The sentence on the subscribe page, or on the page of a WeChat follower."""
     english = language == "en"
     name = publication.name_en if english and publication.name_en else publication.name
     publisher = publication.publisher or name
-    return _TEXTS["en" if english else "zh"].format(publisher=publisher, name=name)
+    texts = _WECHAT_TEXTS if by_wechat else _TEXTS
+    return texts["en" if english else "zh"].format(publisher=publisher, name=name)
 
 
 def version_of(text: str) -> str:

@@ -12,6 +12,7 @@ from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.links import random_key
 from bdnews_dispatch.subscribers.models import Follower
 
 TEXT_WINDOW = timedelta(hours=48)
@@ -68,6 +69,23 @@ async def take_from_window(session: AsyncSession, clock: Clock, openid: str) -> 
         .returning(col(Follower.openid))
     )
     return (await session.execute(statement)).first() is not None
+
+
+async def key_of(session: AsyncSession, clock: Clock, openid: str) -> str:
+    """The key of their own links; made the first time."""
+    follower = await session.get(Follower, openid)
+    if follower is None:
+        follower = Follower(openid=openid, updated_at=clock())
+    if follower.key is None:
+        follower.key = random_key(clock())
+        session.add(follower)
+        await session.flush()
+    return follower.key
+
+
+async def find_by_key(session: AsyncSession, key: str) -> Follower | None:
+    """Whose links have this key."""
+    return (await session.exec(select(Follower).where(Follower.key == key))).first()
 
 
 async def _follower(session: AsyncSession, clock: Clock, openid: str) -> Follower:

@@ -272,4 +272,6 @@ class Follower(SQLModel, table=True):
     following: bool = True
     window_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     window_left: int = 0
+    #: Of the links to their own pages, which must not name the openid. None: none was needed yet.
+    key: str | None = Field(default=None, max_length=24, index=True)
     updated_at: datetime = Field(sa_type=UtcDateTime)

@@ -71,6 +71,12 @@ async def is_suppressed(session: AsyncSession, channel: Channel, target: str) ->
     return (await session.exec(statement)).first() is not None
 
 
+async def suppressed_by(session: AsyncSession, channel: Channel, target: str) -> str | None:
+    """Who says that nothing may go there; None: nobody."""
+    statement = select(Suppression.source).where(Suppression.channel == channel, Suppression.target == target)
+    return (await session.exec(statement)).first()
+
+
 async def lifted_at(session: AsyncSession, channel: Channel, target: str) -> datetime | None:
     """When a suppression of it was last lifted; None: never."""
     lifts = (

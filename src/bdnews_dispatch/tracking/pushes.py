@@ -6,7 +6,6 @@ are delivered or failed. Caller: the outbox, through pipeline.py. Every step may
 
 from collections.abc import Collection
 from dataclasses import replace
-from enum import StrEnum
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,30 +17,18 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.official_account.binding import carry_out
 from bdnews_dispatch.official_account.credits import grant, withdraw
+from bdnews_dispatch.official_account.keywords import Keyword, keyword_of
 from bdnews_dispatch.subscribers import agreements, followers, people
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.models import Channel, ChannelChoice
-from bdnews_dispatch.subscribers.suppressions import suppress
+from bdnews_dispatch.subscribers.suppressions import lift, suppress, suppressed_by
 
 PUSHED_EVENT = "wechat.pushed"
 _ORIGIN = "wechat"
-
-
-class Keyword(StrEnum):
-    """What a user may write to the account."""
-
-    SUBSCRIBE = "订阅"
-    UNSUBSCRIBE = "退订"
-    MINE = "我的"
-    NEWEST = "最新"
-    HELP = "帮助"
-
-
-def keyword_of(text: str) -> Keyword | None:
-    """The keyword that a message is, spaces and a full stop aside; what is longer is no keyword."""
-    word = "".join(text.split()).strip("。.！!“”\"'「」")
-    return Keyword(word) if word in set(Keyword) else None
+#: Sources of a suppression that say what the platform said: by a push, or to a card (the ledger's word for sending).
+_BY_PLATFORM = frozenset({"wechat", "smtp"})
 
 
 class WeChatPushes:
@@ -62,10 +49,16 @@ class WeChatPushes:
         match payload["kind"]:
             case "subscribe":
                 await followers.follow(session, self._clock, openid)
+                await self._back(session, openid)
+                await self._scanned(session, openid, str(payload.get("scene", "")))
             case "unsubscribe":
                 await followers.unfollow(session, self._clock, openid)
-            case "scan" | "click":
+            case "scan":
                 await followers.touched(session, self._clock, openid, text=False)
+                await self._scanned(session, openid, str(payload.get("scene", "")))
+            case "click":
+                await followers.touched(session, self._clock, openid, text=False)
+                await self._answer(session, openid, str(payload.get("event_key", "")))
             case "text" | "message":
                 await followers.touched(session, self._clock, openid, text=True)
                 await self._answer(session, openid, str(payload.get("text", "")))
@@ -81,6 +74,15 @@ class WeChatPushes:
                 await self._count_consents(session, event)
             case _:
                 pass
+
+    async def _back(self, session: AsyncSession, openid: str) -> None:
+        """Who follows again may be written to again, if it was the platform that said they could not."""
+        if await suppressed_by(session, Channel.WECHAT, openid) in _BY_PLATFORM:
+            await lift(session, self._clock, Channel.WECHAT, openid, note="重新关注了公众号")
+
+    async def _scanned(self, session: AsyncSession, openid: str, scene: str) -> None:
+        if scene:
+            await carry_out(session, self._clock, self._publications, openid, scene)
 
     async def _count_consents(self, session: AsyncSession, event: Event) -> None:
         """A push may tell of several templates: each counts once, however often the push comes."""

@@ -11,9 +11,10 @@ from bdnews_dispatch.dispatch.card_forecast import CardAccounts
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
+from bdnews_dispatch.official_account.account import open_account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
-from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.sandbox import SANDBOX_APPID, Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web import keys
@@ -69,7 +70,9 @@ def make_web_app(
     app[keys.STOPPING] = asyncio.Event()
     app[keys.NEWS] = News()
     app[LIMITS] = Limits()
+    app[keys.ACCOUNT] = None
     app.cleanup_ctx.append(_recording)
+    app.cleanup_ctx.append(_speaking_to_wechat)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(add_headers)
     _add(app, ROUTES)
@@ -115,6 +118,19 @@ def _add(app: web.Application, routes: Sequence[Route]) -> None:
 
 async def _recording(app: web.Application) -> AsyncIterator[None]:
     async with app[keys.HITS]:
+        yield
+
+
+async def _speaking_to_wechat(app: web.Application) -> AsyncIterator[None]:
+    """The account that pages show codes of: the real one, or the stand-in where it runs in this process."""
+    settings = app[keys.SETTINGS].wechat
+    at_sandbox = settings.appid == SANDBOX_APPID
+    if not settings.appid or (at_sandbox and app[keys.SANDBOX] is None):
+        yield
+        return
+    database = None if at_sandbox else app[keys.DATABASE]
+    async with open_account(settings, app[keys.CLOCK], database) as account:
+        app[keys.ACCOUNT] = account
         yield
 
 

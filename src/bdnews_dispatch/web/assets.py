@@ -1,13 +1,16 @@
-"""The files that pages need: one stylesheet, and a few scripts. Everything else is refused."""
+"""The files that pages need: a stylesheet, a few scripts, a shared page's picture. All else is refused."""
 
 from aiohttp import web
 
 from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.web.pages import ASSETS
 
-_SCRIPTS = ("console.js", "demo.js", "progress.js")
-_KINDS = {"pages.css": "text/css", **dict.fromkeys(_SCRIPTS, "text/javascript")}
-_FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS}
+_SCRIPTS = ("console.js", "demo.js", "progress.js", "wechat.js")
+_KINDS = {"pages.css": "text/css", "share.jpg": "image/jpeg", **dict.fromkeys(_SCRIPTS, "text/javascript")}
+_FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS if name != "share.jpg"} | {
+    "share.jpg": (shipped("templates") / "wechat" / "cover.jpg").read_bytes()
+}
 
 
 async def asset(request: web.Request) -> web.Response:
@@ -18,7 +21,7 @@ async def asset(request: web.Request) -> web.Response:
     return web.Response(
         body=_FILES[name],
         content_type=_KINDS[name],
-        charset="utf-8",
+        charset="utf-8" if _KINDS[name].startswith("text/") else None,
         headers={
             "Cache-Control": "public, max-age=31536000, immutable" if "v" in request.query else "no-cache"
         },

@@ -16,6 +16,7 @@ from bdnews_dispatch.dispatch.contents import digest_of, load_contents
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchLink
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.links import Links
 from bdnews_dispatch.tracking.models import HitKind
 from bdnews_dispatch.web.faults import GoneError
 from bdnews_dispatch.web.keys import DATABASE, DELIVERY_KEY, HITS, LINKS, PAGES, PUBLICATIONS
@@ -23,6 +24,7 @@ from bdnews_dispatch.web.language import language_of
 from bdnews_dispatch.web.pages import PRIVATE
 from bdnews_dispatch.web.reader import Reader, reader_of
 from bdnews_dispatch.web.touches import touch_of
+from bdnews_dispatch.web.wechat_page import policy_of, wechat_page
 
 #: One transparent dot, 43 bytes.
 GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -79,9 +81,13 @@ async def web_copy(request: web.Request) -> web.Response:
     addresses = _addresses(reader, digest, links.click(reader.key))
     bulletin = digest.bulletin
     by_url = {link.url: addresses[link.number] for link in digest.links}
-    return request.app[PAGES].response(
+    wechat = await wechat_page(
+        request, title=digest.subject, description=_in_short(digest), link=_public(digest, links)
+    )
+    response = request.app[PAGES].response(
         request,
         "digest.html",
+        wechat=wechat,
         publication=reader.publication,
         digest=digest,
         issues=[issue for issue in digest.issues if _issue_id(digest, issue) in published],
@@ -90,6 +96,23 @@ async def web_copy(request: web.Request) -> web.Response:
         preferences=links.preferences(reader.key),
         unsubscribe=links.unsubscribe(reader.key),
     )
+    if wechat is not None:
+        response.headers["Content-Security-Policy"] = policy_of(wechat)
+    return response
+
+
+def _in_short(digest: Digest) -> str:
+    """Under the title of a shared page."""
+    if digest.bulletin is not None:
+        return digest.bulletin.date
+    return "、".join(entry.name for entry in digest.contents)
+
+
+def _public(digest: Digest, links: Links) -> str:
+    """What others open: the issue, or the publication's pages; never the reader's own link."""
+    if digest.issues:
+        return next(link.url for link in digest.links if link.number == digest.issues[0].link)
+    return links.archive(digest.publication.key)
 
 
 def _addresses(reader: Reader, digest: Digest, click_prefix: str) -> dict[int, str]:

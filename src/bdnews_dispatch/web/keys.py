@@ -10,6 +10,7 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.card_forecast import CardAccounts
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
+from bdnews_dispatch.official_account.account import Account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
@@ -33,6 +34,8 @@ WAKE: web.AppKey[Callable[[], None]] = web.AppKey("wake")
 #: None where the sandbox is elsewhere or not there.
 SANDBOX: web.AppKey[Sandbox | None] = web.AppKey("sandbox")
 DEMO = web.AppKey("demo", bool)
+#: The Official Account; None where there is none.
+ACCOUNT: web.AppKey[Account | None] = web.AppKey("account")
 #: Set when the service stops: streams end.
 STOPPING = web.AppKey("stopping", asyncio.Event)
 #: Hints that a dispatch has moved; of the web application nobody tells it, and a stream looks every second.

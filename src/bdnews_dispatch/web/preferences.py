@@ -16,12 +16,12 @@ from bdnews_dispatch.subscribers.models import Cadence, MailingList, Subscriptio
 from bdnews_dispatch.web import choices as choosing
 from bdnews_dispatch.web.choices import ORIGIN, Choices, Person
 from bdnews_dispatch.web.forms import read_form
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, DELIVERY_KEY, LINKS, PAGES, PUBLICATIONS
+from bdnews_dispatch.web.keys import ACCOUNT, CLOCK, DATABASE, DELIVERY_KEY, LINKS, PAGES, PUBLICATIONS
 from bdnews_dispatch.web.language import suffix_of
 from bdnews_dispatch.web.reader import Reader, reader_of
 
 #: What the page can say after something was done; see preferences.html.
-_NOTES = ("saved", "same", "undone", "asked", "often")
+_NOTES = ("saved", "same", "undone", "asked", "often", "chosen")
 
 
 async def show(request: web.Request) -> web.Response:
@@ -104,10 +104,18 @@ def _page(
         "subscribed": subscribed,
         "note": note,
         "was": was,
+        "wechat": _wechat(request, reader),
         "unsubscribe": request.app[LINKS].unsubscribe(reader.key),
         "token_path": request.app[LINKS].preferences(reader.key).removeprefix(request.app[LINKS].base_url),
     }
     return request.app[PAGES].response(request, "preferences.html", status=status, **data)
+
+
+def _wechat(request: web.Request, reader: Reader) -> str:
+    """What the page offers about WeChat: `bind`, `unbind` or nothing."""
+    if reader.person.openid is not None:
+        return "unbind" if reader.person.email is not None else ""
+    return "bind" if request.app[ACCOUNT] is not None else ""
 
 
 async def _undo(session: Any, clock: Any, reader: Reader, was: str) -> None:

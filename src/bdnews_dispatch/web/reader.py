@@ -1,4 +1,4 @@
-"""Who came by a signed link: the reader whom the token's key leads to, by a delivery or by a request.
+"""Who came by a signed link: the reader whom the token's key leads to, by a delivery, by a request or as a follower.
 
 In: a key. Out: `Reader`. Callers: preferences, asking, unsubscribing, web copy, WeChat replies.
 """
@@ -11,9 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.publications import Publication, Publications
-from bdnews_dispatch.subscribers import people
+from bdnews_dispatch.subscribers import followers, people
 from bdnews_dispatch.subscribers.fields import masked
-from bdnews_dispatch.subscribers.models import Channel, Request, Subscriber
+from bdnews_dispatch.subscribers.models import Request, Subscriber
 
 
 class ErasedError(BdnewsError):
@@ -51,13 +51,17 @@ async def reader_of(session: AsyncSession, publications: Publications, key: str)
     """Who came.
 
     Args:
-        key: of a delivery, or of a request to subscribe.
+        key: of a delivery, of a request to subscribe, or of a WeChat follower who subscribes.
 
     Raises:
         NotFoundError: there is no such delivery or request (any more).
         ErasedError: there is nobody behind it any more.
     """
-    reader = await _by_delivery(session, publications, key) or await _by_request(session, publications, key)
+    reader = (
+        await _by_delivery(session, publications, key)
+        or await _by_request(session, publications, key)
+        or await _by_follower(session, publications, key)
+    )
     if reader is None:
         raise NotFoundError("没有这次投递的记录")
     if reader.person.erased_at is not None:
@@ -92,13 +96,7 @@ async def _by_request(session: AsyncSession, publications: Publications, key: st
     return Reader(key, f"request:{request.id}", person, publications.named(request.publication))
 
 
-async def newest_delivery_key(session: AsyncSession, openid: str) -> str | None:
-    """The newest delivery by WeChat to this user; its links open the user's own pages."""
-    statement = (
-        select(Delivery.key)
-        .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
-        .where(Subscriber.openid == openid)
-        .order_by((col(Delivery.channel) == Channel.WECHAT).desc(), col(Delivery.id).desc())
-        .limit(1)
-    )
-    return (await session.exec(statement)).first()
+async def _by_follower(session: AsyncSession, publications: Publications, key: str) -> Reader | None:
+    follower = await followers.find_by_key(session, key)
+    person = await people.find_by_openid(session, follower.openid) if follower is not None else None
+    return Reader(key, "wechat", person, publications.named(None)) if person is not None else None

@@ -9,9 +9,13 @@ from bdnews_dispatch.web import (
     confirming,
     demo,
     digest_links,
+    feeds,
+    following,
+    inside_wechat,
     operations,
     preferences,
     progress,
+    scanning,
     subscribing,
     unsubscribing,
     wechat_callback,
@@ -41,11 +45,17 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/p/{token}", preferences.save, _SIGNED, Purpose.PREFERENCES),
     Route("POST", "/p/{token}/address", asking.new_address, _SIGNED, Purpose.PREFERENCES),
     Route("POST", "/p/{token}/data", asking.own_data, _SIGNED, Purpose.PREFERENCES),
+    Route("POST", "/p/{token}/wechat", scanning.bind, _SIGNED, Purpose.PREFERENCES),
     Route("GET", "/u/{token}", unsubscribing.show, _SIGNED, Purpose.UNSUBSCRIBE),
     Route("POST", "/u/{token}", unsubscribing.act, _SIGNED, Purpose.UNSUBSCRIBE),
     # Links in letters.
     Route("GET", "/s/{token}", confirming.show, _SIGNED, Purpose.CONFIRM),
     Route("POST", "/s/{token}", confirming.act, _SIGNED, Purpose.CONFIRM),
+    # Links in WeChat's chats, and codes to scan.
+    Route("GET", "/f/{token}", following.show, _SIGNED, Purpose.FOLLOWER),
+    Route("POST", "/f/{token}", following.choose, _SIGNED, Purpose.FOLLOWER),
+    Route("GET", "/q/{token}", scanning.show, _SIGNED, Purpose.SCAN),
+    Route("GET", "/q/{token}/qr.png", scanning.picture, _SIGNED, Purpose.SCAN),
     # For everybody.
     Route("GET", "/subscribe/{publication}", subscribing.show, _PUBLIC),
     Route("POST", "/subscribe/{publication}", subscribing.take, _PUBLIC),
@@ -53,12 +63,15 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/issues/{publication}", archive.issues, _PUBLIC),
     Route("GET", "/issues/{publication}/{total}", archive.issue, _PUBLIC),
     Route("GET", "/issues/{publication}/{total}/{place}", archive.article, _PUBLIC),
+    Route("GET", "/feeds/{file}", feeds.feed, _PUBLIC),
+    Route("GET", "/feeds/{publication}/{file}", feeds.feed, _PUBLIC),
     Route("GET", "/issues/{publication}/{total}/{place}/qr.png", archive.qr, _PUBLIC),
     Route("GET", "/assets/{name}", assets.asset, _PUBLIC),
     Route("GET", "/live", operations.live, _PUBLIC),
     Route("GET", "/ready", operations.ready_word, _PUBLIC),
     # Other programs.
     Route("GET", "/api/v1", description.page, _PUBLIC),
+    Route("GET", "/api/v1/", description.page, _PUBLIC),
     Route("GET", "/api/v1/openapi.json", description.document, _PUBLIC),
     *(
         Route(one.method, f"/api/v1{one.path}", handler_of(one), Permission.TOKEN, right=one.right)
@@ -121,6 +134,8 @@ ROUTES: tuple[Route, ...] = (
     # The WeChat platform.
     Route("GET", "/wechat/callback", wechat_callback.echo, Permission.PLATFORM),
     Route("POST", "/wechat/callback", wechat_callback.take_push, Permission.PLATFORM),
+    Route("GET", "/wechat/mine", inside_wechat.mine, _PUBLIC),
+    Route("GET", "/wechat/back", inside_wechat.back, _PUBLIC),
     # A demo on this machine.
     Route("GET", "/demo", demo.show, Permission.DEMO),
     Route("GET", "/demo/news", demo.news, Permission.DEMO),

@@ -13,6 +13,7 @@ from multidict import MultiDictProxy
 
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.official_account.follower_tables import ScenePurpose
 from bdnews_dispatch.subscribers import lists
 from bdnews_dispatch.subscribers.addresses import address_warnings
 from bdnews_dispatch.subscribers.agreements import Agreement
@@ -25,13 +26,14 @@ from bdnews_dispatch.subscribers.fields import (
     read_address,
     read_name,
 )
-from bdnews_dispatch.subscribers.models import Cadence
+from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice
 from bdnews_dispatch.subscribers.requests import Origin, ask_to_subscribe
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.forms import read_form
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PAGES, PUBLICATIONS, WAKE
+from bdnews_dispatch.web.keys import ACCOUNT, CLOCK, DATABASE, PAGES, PUBLICATIONS, WAKE
 from bdnews_dispatch.web.language import language_of
 from bdnews_dispatch.web.safety import CONTENT_SECURITY_POLICY
+from bdnews_dispatch.web.scanning import page_of_scene
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ async def take(request: web.Request) -> web.Response:
     publication = _publication(request)
     form = await read_form(request)
     typed = _typed(form)
+    if _by_wechat(request):
+        return await _take_by_wechat(request, publication, typed)
     if form.get(HONEYPOT, ""):
         logger.info("subscribe.robot")
         raise _sent(request)
@@ -95,6 +99,47 @@ async def take(request: web.Request) -> web.Response:
     raise _sent(request)
 
 
+async def _take_by_wechat(request: web.Request, publication: Publication, typed: Typed) -> web.Response:
+    """On to the code: who scans it subscribes, so that nobody is subscribed by somebody else."""
+    app, language = request.app, language_of(request)
+    wish = Agreement(
+        whole_issue=typed.whole_issue,
+        sections=typed.sections,
+        channel=ChannelChoice.WECHAT,
+        cadence=Cadence(typed.cadence),
+    )
+    try:
+        _check_agreed(typed)
+        wanted = wish.columns(publication)
+    except FieldError as error:
+        return await _form(request, typed, problem=error)
+    async with app[DATABASE].write() as session:
+        text = consent_text(publication, language, by_wechat=True)
+        version = await keep_text(session, app[CLOCK], text, language)
+    address = await page_of_scene(
+        request,
+        publication,
+        ScenePurpose.SUBSCRIBE,
+        wish={
+            "whole_issue": wanted["whole_issue"],
+            "sections": wanted["sections"],
+            "cadence": wish.cadence.value,
+            "language": language,
+        },
+        origin=Origin(network=network_of(request), consent=version),
+    )
+    raise web.HTTPSeeOther(address)
+
+
+def _by_wechat(request: web.Request) -> bool:
+    """Whether this is the form for WeChat. Inside somebody else's page there is none: its code is a page of its own."""
+    return (
+        request.query.get("way") == "wechat"
+        and "embed" not in request.query
+        and request.app[ACCOUNT] is not None
+    )
+
+
 async def _form(
     request: web.Request, typed: Typed, *, problem: FieldError | None = None, meant: str = ""
 ) -> web.Response:
@@ -111,7 +156,9 @@ async def _form(
         meant=meant,
         lists=offered,
         cadences=[cadence.value for cadence in Cadence],
-        consent=consent_text(publication, language_of(request)),
+        consent=consent_text(publication, language_of(request), by_wechat=_by_wechat(request)),
+        by_wechat=_by_wechat(request),
+        other_way=_other_way(request),
         honeypot=HONEYPOT,
     )
 
@@ -141,8 +188,16 @@ def _sent(request: web.Request) -> web.HTTPSeeOther:
 
 
 def _query(request: web.Request) -> str:
-    kept = {name: request.query[name] for name in ("embed", "lang") if name in request.query}
+    kept = {name: request.query[name] for name in ("embed", "lang", "way") if name in request.query}
     return str(request.rel_url.with_query(kept))
+
+
+def _other_way(request: web.Request) -> str:
+    """The form for the other channel; empty where there is none."""
+    if request.app[ACCOUNT] is None or "embed" in request.query:
+        return ""
+    kept = {"lang": request.query["lang"]} if "lang" in request.query else {}
+    return str(request.rel_url.with_query(kept if _by_wechat(request) else {"way": "wechat", **kept}))
 
 
 def _publication(request: web.Request) -> Publication:
@@ -158,9 +213,14 @@ def _checked(typed: Typed) -> tuple[Address, str]:
     if not typed.email:
         raise FieldError("email", "email.missing", "请填写邮箱")
     address, name = read_address(typed.email), read_name(typed.name)
+    _check_agreed(typed)
+    return address, name
+
+
+def _check_agreed(typed: Typed) -> None:
+    """Raises: FieldError: the box is not ticked."""
     if not typed.agreed:
         raise FieldError("agree", "agree.missing", "请先阅读并勾选同意")
-    return address, name
 
 
 def _meant(address: Address, typed: Typed, form: MultiDictProxy[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from sqlmodel import col, select
-from tests.making import Station, document, open_station, readers
+from tests.making import DSJ, FULL, Station, document, open_station, readers
 
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.words import of_cards
@@ -24,6 +24,7 @@ from bdnews_dispatch.subscribers.models import Channel, Follower
 
 ALL = ["custom", "subscribe_long", "subscribe_once", "template"]
 READERS = 6
+SETS_READERS = 1000 if FULL else 31
 
 
 def openid(number: int) -> str:
@@ -177,6 +178,50 @@ async def test_what_cards_will_do_is_said_before(tmp_path: Path) -> None:
             shown = await station.until(dispatch)
         assert shown["modes"] == {"custom": 1, "subscribe_once": 1, "mass": 2, "smtp": 3}
         assert shown["reasons"] == {"wechat.by_email": 3, "wechat.no_mode": 1}
+
+
+@pytest.mark.parametrize("mode", ALL)
+async def test_all_31_sets_by_each_single_mode(tmp_path: Path, mode: str) -> None:
+    """What each card says is what its reader chose; ledger, platform and quotas count the same."""
+    async with open_station(tmp_path, wechat={"modes": [mode]}) as station:
+        await followers(station, number=SETS_READERS)
+        async with station.parts.database.write() as session:
+            for n in range(1, SETS_READERS + 1):
+                if mode == "custom":
+                    station.sandbox.platform.act(openid(n), message=True)
+                    await touched(session, station.parts.clock, openid(n), text=True)
+                elif mode != "template":
+                    template = LONG_TERM_TEMPLATE_ID if mode == "subscribe_long" else ONE_TIME_TEMPLATE_ID
+                    station.sandbox.account.consents.accept(openid(n), template)
+                    await grant(
+                        session,
+                        station.parts.clock,
+                        openid(n),
+                        template,
+                        key=str(n),
+                        lasting=mode == "subscribe_long",
+                    )
+        shown = await sent(station, 600)
+        assert shown["modes"] == {mode: SETS_READERS}
+        names = {section.key: section.name for section in DSJ.sections}
+        async with station.parts.database.read() as session:
+            rows = await session.exec(select(Delivery.subscriber_id, Delivery.sections, Delivery.key))
+            chosen = {openid(person): (tuple(sections), key) for person, sections, key in rows}
+        cards = {card.openid: card for card in station.sandbox.cards()}
+        assert len(cards) == len(station.sandbox.cards()) == SETS_READERS
+        assert len({sections for sections, _ in chosen.values()}) == 31
+        for who, (sections, key) in chosen.items():
+            in_order = [names[key] for key in DSJ.section_keys if key in sections]
+            card, words = cards[who], "、".join(in_order)
+            assert card.url == station.parts.links.web_copy(key)
+            if mode != "custom":
+                told = card.data["thing4"]
+                assert told == words or (told.endswith("…") and words.startswith(told[:-1])), (told, words)
+                assert len(told) <= 20
+            else:
+                first = next(key for key in DSJ.section_keys if key in sections)
+                assert card.description.startswith(f"{first}-1"), card.description
+                assert not [key for key in names if key not in sections and f"{key}-" in card.description]
 
 
 async def test_who_is_reached_by_no_mode_gets_the_mail(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ async def page(http: aiohttp.ClientSession, path: str) -> str:
         assert response.status == 200, path
         assert "script-src" not in response.headers["Content-Security-Policy"]
         assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert response.headers["Referrer-Policy"] == "same-origin"
         return await response.text()
 
 

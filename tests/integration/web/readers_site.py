@@ -137,9 +137,10 @@ async def open_site(
     keys: Sequence[SigningKey] = (SigningKey("k1", b"s" * 40),),
     sandbox: Sandbox | None = None,
     demo: bool = False,
+    web: dict[str, Any] | None = None,
 ) -> AsyncIterator[Site]:
     """The application on a port of its own."""
-    settings = test_settings(folder)
+    settings = test_settings(folder, **({"web": web} if web else {}))
     secret = {"token", "secret", "aes_key", "aes_key_previous"}
     changed = {k: SecretStr(v) if k in secret else v for k, v in (wechat or {}).items()}
     settings = settings.model_copy(update={"wechat": settings.wechat.model_copy(update=changed)})

@@ -180,11 +180,16 @@ async def test_somebody_new_who_asks_for_it_gets_the_whole_issue(wechat: Site) -
 
 async def test_answers_to_words(wechat: Site) -> None:
     assert "还没有发布过" in await text(wechat, "最新", "1")
-    assert "还没有给您寄过" in await text(wechat, "我的", "2")
-    sent = await wechat.send(await wechat.publish())
+    assert "还没有在微信里订阅" in await text(wechat, "我的", "2")
+    await wechat.send(await wechat.publish())
     assert "/issues/dsj/112" in await text(wechat, "最新", "3")
     mine = await text(wechat, "我的", "4")
-    assert wechat.links.preferences(sent[2].key) in mine
+    assert "您订阅了产业镜像" in mine
+    assert JING not in mine.partition("<ToUserName>")[0], "the openid stands in no link"
+    section = await text(wechat, "产业镜像", "5")
+    assert "/issues/dsj/112/" in section
+    assert "您已订阅“产业镜像”" in section
+    assert "在这里选上它" in await text(wechat, "前沿观察", "6")
     for word, expected in (("帮助", "退订：停止微信推送"), ("你好", "没有看懂"), ("<a>&退订", "没有看懂")):
         assert expected in await text(wechat, word, word)
 

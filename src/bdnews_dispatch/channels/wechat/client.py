@@ -136,6 +136,26 @@ class AsyncWeChatClient(WeChatClient):  # type: ignore[misc]  # wechatpy has no 
         """
         return await self._stable.get()
 
+    async def exchange_code(self, code: str) -> dict[str, Any]:
+        """Who has come with this code (sns/oauth2/access_token, snsapi_base): it goes without our own token.
+
+        Returns:
+            The answer: `openid`, and `is_snapshotuser` 1 for the stand-in of somebody who has not agreed.
+
+        Raises:
+            PlatformError: 40029, 40163: the code is not one, or was used before.
+            UnreachableError: no answer.
+        """
+        query = {
+            "appid": self.appid,
+            "secret": self.secret,
+            "code": code,
+            "grant_type": "authorization_code",
+        }
+        return await self._exchange(
+            "get", f"{self._base}/sns/oauth2/access_token", query, None, of_token=False
+        )
+
     async def upload(self, endpoint: str, attachment: "Attachment", **params: str) -> dict[str, Any]:
         """Send one file, whole again after a token was renewed. For errors see `_request`.
 

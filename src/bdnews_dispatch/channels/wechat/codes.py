@@ -14,6 +14,7 @@ _CUSTOM = "…/Message_Management/Service_Center_messages.html"
 _TEMPLATE = "…/Message_Management/Template_Message_Interface.html"
 _SUBSCRIBE = "…/Subscription_Messages/api.html"
 _MASS = "…/Message_Management/Batch_Sends_and_Originality_Checks.html"
+_DRAFT = "…/Draft_Box/Add_draft.html, …/Publish/Publish.html"
 _MENU = "…/Getting_Started/Global_Return_Code.html (rights)"
 
 
@@ -42,6 +43,10 @@ class Action(StrEnum):
     MODE_OFF = "mode_off"
     #: What we sent breaks a rule; sending it again breaks it again.
     CONTENT = "content"
+    #: An admin of the account must confirm; then the platform sends it and tells so. Never again by us.
+    AWAIT = "await"
+    #: Draft or material: a person decides.
+    PERSON = "person"
     #: It is there already, under the same idempotency key.
     DONE = "done"
     #: None of the above: a person looks.
@@ -82,8 +87,29 @@ TABLE: Mapping[int, Row] = {
         c89503="此次调用须管理员确认",
         c89506="24 小时内该 IP 被管理员拒绝",
         c89507="1 小时内该 IP 被管理员拒绝",
-        c89504="须等管理员确认，请勿重发",
-        c89505="须等管理员确认，请勿重发",
+    ),
+    **_rows(
+        Action.AWAIT,
+        _MASS,
+        c89504="须由管理员在“公众平台安全助手”确认，确认后微信会发出；不会重发",
+        c89505="正等待管理员确认，确认后微信会发出；不会重发",
+    ),
+    **_rows(
+        Action.PERSON,
+        _DRAFT,
+        c53503="草稿没有通过发布检查",
+        c53504="这份草稿须到公众平台网站上使用",
+        c53505="草稿须先在公众平台网站上手动保存",
+        c48021="公众号不能使用这个素材",
+        c45166="内容不合平台的规定",
+    ),
+    **_rows(Action.NEXT_MODE, _MASS, c45028="群发的条数已用完"),
+    **_rows(
+        Action.CONTENT,
+        _MASS,
+        c40130="收件的 openid 少于两个",
+        c40032="收件的 openid 个数不合法",
+        c40007="没有这份草稿或素材",
     ),
     **_rows(Action.BACK_OFF, _GLOBAL, cm1="微信系统繁忙"),
     **_rows(

@@ -8,16 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Mode = Literal["custom", "subscribe_long", "subscribe_once", "template", "mass"]
+from bdnews_dispatch.channels.mode_words import MODE_WORDS
 
-#: Words for people; the keys are what the ledger keeps.
-MODE_WORDS: Mapping[str, str] = {
-    "custom": "客服消息",
-    "subscribe_long": "长期订阅通知",
-    "subscribe_once": "一次性订阅通知",
-    "template": "模板消息",
-    "mass": "群发",
-}
+Mode = Literal["custom", "subscribe_long", "subscribe_once", "template", "mass"]
 
 
 class ModeSettings(Protocol):

@@ -52,7 +52,9 @@ def outcome_of(error: PlatformError, *, mode: str, now: datetime, openid: str) -
             return ModeClosed(mode, text, code, stops=True)
         case Action.DONE:
             return Outcome(OutcomeKind.ACCEPTED, code, text, mode, reference=_message_id(error))
-        case Action.STOP | Action.RENEW:
+        case Action.AWAIT:
+            return Outcome(OutcomeKind.UNCERTAIN, code, text, mode)
+        case Action.STOP | Action.RENEW | Action.PERSON:
             # RENEW: client.py has renewed and tried again, and it did not help.
             return Outcome(OutcomeKind.UNAVAILABLE, code, text, mode, remedy=Remedy.STOP_CHANNEL)
         case Action.CONTENT | Action.REFUSE | Action.ASK_USER:

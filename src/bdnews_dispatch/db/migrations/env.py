@@ -9,6 +9,7 @@ import bdnews_dispatch.dispatch.models
 import bdnews_dispatch.issues.models
 import bdnews_dispatch.letters.models
 import bdnews_dispatch.messaging.models
+import bdnews_dispatch.official_account.follower_tables
 import bdnews_dispatch.official_account.models
 import bdnews_dispatch.reports.models
 import bdnews_dispatch.returns.models
@@ -16,6 +17,7 @@ import bdnews_dispatch.scheduling.models
 import bdnews_dispatch.subscribers.imports.models
 import bdnews_dispatch.subscribers.models
 import bdnews_dispatch.tracking.models  # imported for their tables
+import bdnews_dispatch.webhooks.models
 from bdnews_dispatch.db.types import metadata
 
 connection = context.config.attributes["connection"]

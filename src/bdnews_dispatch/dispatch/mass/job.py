@@ -214,6 +214,9 @@ class MassJob:
                 await session.flush()
                 await apply_report(session, now, outcome.reference)
                 return True
+            if outcome.kind is OutcomeKind.UNCERTAIN:
+                await ledger.await_person(session, now, found, outcome)
+                return True
             later = now + timedelta(seconds=outcome.retry_after or 0)
             if outcome.rule == SAME_KEY:
                 found.due_at, found.lease_until, found.outcome = later, now, outcome.code[:100]

@@ -184,6 +184,26 @@ async def accept(session: AsyncSession, now: datetime, send: MassSend, outcome: 
     session.add(send)
 
 
+async def await_person(session: AsyncSession, now: datetime, send: MassSend, outcome: Outcome) -> None:
+    """The platform sends it once an admin has confirmed, or never: its members are in doubt, and nobody sends again."""
+    await _attempts(session, now, send, outcome)
+    await session.execute(
+        update(Delivery)
+        .where(*members_of(send))
+        .values(
+            state=DeliveryState.UNCERTAIN,
+            reason=outcome.code,
+            worker=None,
+            attempts=col(Delivery.attempts) + 1,
+            first_tried_at=func.coalesce(col(Delivery.first_tried_at), now),
+            updated_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    send.state, send.outcome = MassState.AWAITED, outcome.code
+    session.add(send)
+
+
 async def refuse(
     session: AsyncSession,
     account: WeChatSettings,
@@ -236,7 +256,8 @@ async def _back_to_deferred(
 
 
 async def _attempts(session: AsyncSession, now: datetime, send: MassSend, outcome: Outcome) -> None:
-    kind = OutcomeKind.ACCEPTED if outcome.kind is OutcomeKind.ACCEPTED else OutcomeKind.REFUSED
+    final = {OutcomeKind.ACCEPTED, OutcomeKind.UNCERTAIN}
+    kind = outcome.kind if outcome.kind in final else OutcomeKind.REFUSED
     told = [kind.value, outcome.code[:64], outcome.text[:500], "mass", outcome.reference[:100]]
     rows = sa_select(
         col(Delivery.id),

@@ -22,6 +22,8 @@ class MassState(StrEnum):
     SENT = "sent"
     #: The platform refused it; its members went back.
     REFUSED = "refused"
+    #: An admin of the account must confirm it; its members are in doubt until a person has decided.
+    AWAITED = "awaited"
 
 
 class MassDraft(SQLModel, table=True):

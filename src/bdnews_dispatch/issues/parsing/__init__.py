@@ -4,7 +4,8 @@ In: bytes and a `Publication`, whose [layout] says how its pages look. Out: `Iss
 Callers: issues/, cli/. The way through: decoding → units → cover, contents → boundaries → articles (or items) → bodies.
 """
 
+from bdnews_dispatch.issues.parsing.detected import parse_detected
 from bdnews_dispatch.issues.parsing.detection import detect_publication
 from bdnews_dispatch.issues.parsing.issue import parse_issue
 
-__all__ = ["detect_publication", "parse_issue"]
+__all__ = ["detect_publication", "parse_detected", "parse_issue"]

@@ -1,13 +1,12 @@
 """All desks of the stand-in's account, and the table of their endpoints. Called by wechat_api.py and sandbox.py."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from bdnews_dispatch.sandbox.wechat.consents import Consents
 from bdnews_dispatch.sandbox.wechat.drafts import Drafts
-from bdnews_dispatch.sandbox.wechat.endpoint import Answer, Endpoint, done
+from bdnews_dispatch.sandbox.wechat.endpoint import Endpoint
+from bdnews_dispatch.sandbox.wechat.jssdk import Consented, Jssdk
 from bdnews_dispatch.sandbox.wechat.mass import Mass
 from bdnews_dispatch.sandbox.wechat.materials import Materials
 from bdnews_dispatch.sandbox.wechat.menus import Menus
@@ -16,7 +15,7 @@ from bdnews_dispatch.sandbox.wechat.publications import Publications
 from bdnews_dispatch.sandbox.wechat.quotas import Quotas
 from bdnews_dispatch.sandbox.wechat.reports import Reports
 from bdnews_dispatch.sandbox.wechat.tags import Tags
-from bdnews_dispatch.sandbox.wechat_platform import Platform, Refusal
+from bdnews_dispatch.sandbox.wechat_platform import Platform
 
 
 @dataclass(slots=True)
@@ -25,6 +24,7 @@ class Desks:
 
     platform: Platform
     reports: Reports
+    consented: Consented
     materials: Materials = field(init=False)
     drafts: Drafts = field(init=False)
     tags: Tags = field(init=False)
@@ -34,6 +34,7 @@ class Desks:
     menus: Menus = field(init=False)
     quotas: Quotas = field(init=False)
     oauth: OAuth = field(init=False)
+    jssdk: Jssdk = field(init=False)
     endpoints: Mapping[str, Endpoint] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,6 +48,7 @@ class Desks:
         self.menus = Menus()
         self.quotas = Quotas(clock)
         self.oauth = OAuth(self.platform)
+        self.jssdk = Jssdk(self.consents, self.consented)
         self.platform.tags_of = self.tags.of
         groups = (
             self.materials.endpoints(),
@@ -57,15 +59,6 @@ class Desks:
             self.consents.endpoints(),
             self.menus.endpoints(),
             self.quotas.endpoints(),
+            {"ticket/getticket": Endpoint("GET", self.jssdk.give)},
         )
-        self.endpoints = {
-            **{name: endpoint for group in groups for name, endpoint in group.items()},
-            "ticket/getticket": Endpoint("GET", _ticket),
-        }
-
-
-def _ticket(query: Mapping[str, Any]) -> Answer:
-    """ticket/getticket for pages inside WeChat."""
-    if query.get("type") != "jsapi":
-        raise Refusal(40097, "invalid args")
-    return done(ticket=f"sandbox_{secrets.token_urlsafe(48)}", expires_in=7200)
+        self.endpoints = {name: endpoint for group in groups for name, endpoint in group.items()}

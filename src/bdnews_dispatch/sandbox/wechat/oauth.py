@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from aiohttp import web
 
 from bdnews_dispatch.sandbox.wechat.endpoint import Answer
+from bdnews_dispatch.sandbox.wechat.jssdk import LOOKS
 from bdnews_dispatch.sandbox.wechat_platform import SANDBOX_APPID, SANDBOX_SECRET, Platform, Refusal
 
 _LIFE = timedelta(minutes=5)
@@ -77,7 +78,7 @@ class OAuth:
         return {**answer, "is_snapshotuser": 1} if known.snapshot else answer
 
     async def authorize(self, request: web.Request) -> web.StreamResponse:
-        """connect/oauth2/authorize: `openid` says who looks; without it a list to choose from."""
+        """connect/oauth2/authorize: `openid` says who looks, or the phone that opened the page; else a list."""
         query = request.query
         target = urlsplit(query.get("redirect_uri", ""))
         if query.get("appid") != SANDBOX_APPID or query.get("response_type") != "code":
@@ -86,7 +87,7 @@ class OAuth:
             return _page("<p>Scope 参数错误或没有 Scope 权限</p>", 400)
         if target.scheme not in {"http", "https"} or not target.netloc:
             return _page("<p>redirect_uri 参数错误</p>", 400)
-        openid = query.get("openid", "")
+        openid = query.get("openid", "") or request.cookies.get(LOOKS, "")
         if not openid:
             links = "".join(
                 f'<li><a href="?{escape(urlencode({**query, "openid": one}))}">{escape(one)}</a></li>'

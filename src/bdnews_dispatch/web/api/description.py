@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bdnews_dispatch import __version__
-from bdnews_dispatch.web.api.calls import Endpoint
+from bdnews_dispatch.web.api.calls import TAGS, Endpoint
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.problems import CONTENT_TYPE, Problem
 from bdnews_dispatch.web.keys import PAGES
@@ -29,7 +29,6 @@ _WORDS = {
     413: "内容太大",
     415: "内容的类型不对",
     422: "内容不对，逐项说明",
-    428: "请写明要改的是哪一个版本",
     429: "太频繁",
     503: "数据库现在不能用",
 }
@@ -83,10 +82,20 @@ def openapi() -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "schemas": definitions.get("$defs", {}),
+            "schemas": {**_of_addresses(), **definitions.get("$defs", {})},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _of_addresses() -> dict[str, Any]:
+    """What parameters name: states, modes."""
+    found: dict[str, Any] = {}
+    for endpoint in ENDPOINTS:
+        for model in (endpoint.path_model, endpoint.query):
+            if model is not None:
+                found |= model.model_json_schema(ref_template=_REF).get("$defs", {})
+    return found
 
 
 def _operation(endpoint: Endpoint, refs: Any) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     for place, model in (("path", endpoint.path_model), ("query", endpoint.query)):
         if model is None:
             continue
-        schema = model.model_json_schema()
+        schema = model.model_json_schema(ref_template=_REF)
         for name, field in schema["properties"].items():
             needed = place == "path" or name in schema.get("required", ())
             told = {key: value for key, value in field.items() if key not in {"title", "description"}}
@@ -124,18 +133,16 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             if "description" in field:
                 one["description"] = field["description"]
             found.append(one)
-    if endpoint.method == "POST" and not endpoint.upload:
+    if endpoint.method == "POST":
         found.append(_header("Idempotency-Key", "同一个键的同一请求只做一次，再来的得到同一答复。"))
     if endpoint.current is not None:
-        found.append(
-            _header("If-Match", "GET 时得到的 ETag：已被别人改过则不改。", needed=endpoint.must_match)
-        )
+        found.append(_header("If-Match", "GET 时得到的 ETag：已被别人改过则不改。", f"^({TAGS})$"))
     return found
 
 
-def _header(name: str, words: str, *, needed: bool = False) -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}
-    return {"name": name, "in": "header", "required": needed, "description": words, "schema": schema}
+def _header(name: str, words: str, pattern: str = "^[!-~]+$") -> dict[str, Any]:
+    schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": pattern}
+    return {"name": name, "in": "header", "required": False, "description": words, "schema": schema}
 
 
 def _responses(endpoint: Endpoint, refs: Any) -> dict[str, Any]:
@@ -152,6 +159,9 @@ def _responses(endpoint: Endpoint, refs: Any) -> dict[str, Any]:
             "description": _WORDS[status],
             "content": {CONTENT_TYPE: {"schema": refs[Problem, "serialization"]}},
         }
+    # Said by the server itself, before it knows which operation it is.
+    too_long = found.setdefault("400", {"description": "地址或首部太长（8 KB）", "content": {}})
+    too_long["content"]["text/plain"] = {"schema": {"type": "string"}}
     return found
 
 
@@ -165,7 +175,7 @@ def faults_of(endpoint: Endpoint) -> set[int]:
     if not endpoint.upload:
         found.add(415)
     if endpoint.current is not None:
-        found |= {412, 428} if endpoint.must_match else {412}
+        found.add(412)
     return found
 
 

@@ -1,9 +1,9 @@
 """`/dispatches`: started, watched, paused, gone on with, cancelled; what a dispatch would reach; what came of it."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
@@ -23,6 +23,7 @@ from bdnews_dispatch.web.api.calls import (
     Created,
     Endpoint,
     Id,
+    Moment,
     Numbered,
     Page,
     PageQuery,
@@ -56,6 +57,7 @@ class DispatchAnswer(Answer):
     channels: dict[str, dict[str, int]]
     reasons: dict[str, int]
     modes: dict[str, int]
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"deliveries", "counts", "channels", "reasons", "modes"})
 
 
 class Whom(Body):
@@ -72,7 +74,7 @@ class Whom(Body):
 class NewDispatch(Whom):
     """A dispatch to start; the same one again is the one that is there."""
 
-    at: AwareDatetime | None = Field(default=None, description="When; left out: now.")
+    at: Moment | None = Field(default=None, description="When; left out: now.")
 
 
 class Cards(Answer):
@@ -207,14 +209,29 @@ ENDPOINTS = (
         body=NewDispatch,
         faults=frozenset({404, 409}),
     ),
-    Endpoint(
-        "POST", "/dispatches/audience", _READ, audience, Audience, body=Whom, faults=frozenset({404, 409})
-    ),
+    Endpoint("POST", "/audiences", _READ, audience, Audience, body=Whom, faults=frozenset({404, 409})),
     Endpoint("GET", _ONE, _READ, show, DispatchAnswer, path_model=Numbered),
     Endpoint(
-        "POST", f"{_ONE}/pause", _WRITE, pause, DispatchAnswer, path_model=Numbered, body=Note, faults=_STATE
+        "POST",
+        f"{_ONE}/pause",
+        _WRITE,
+        pause,
+        DispatchAnswer,
+        path_model=Numbered,
+        body=Note,
+        faults=_STATE,
+        current=show,
     ),
-    Endpoint("POST", f"{_ONE}/resume", _WRITE, resume, DispatchAnswer, path_model=Numbered, faults=_STATE),
+    Endpoint(
+        "POST",
+        f"{_ONE}/resume",
+        _WRITE,
+        resume,
+        DispatchAnswer,
+        path_model=Numbered,
+        faults=_STATE,
+        current=show,
+    ),
     Endpoint(
         "POST",
         f"{_ONE}/cancel",
@@ -224,5 +241,6 @@ ENDPOINTS = (
         path_model=Numbered,
         body=Note,
         faults=_STATE,
+        current=show,
     ),
 )

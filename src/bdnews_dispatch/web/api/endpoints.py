@@ -1,14 +1,18 @@
 """Every operation of the API. Read by routes.py and by description.py; tests walk it."""
 
 from bdnews_dispatch.web.api import (
+    bulletins,
+    deliveries,
     dispatches,
     events,
     imports,
+    issues,
     lists,
     reports,
     segments,
     subscribers,
     suppressions,
+    webhooks,
 )
 from bdnews_dispatch.web.api.calls import Endpoint
 
@@ -18,7 +22,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *segments.ENDPOINTS,
     *suppressions.ENDPOINTS,
     *imports.ENDPOINTS,
+    *issues.ENDPOINTS,
+    *bulletins.ENDPOINTS,
     *dispatches.ENDPOINTS,
+    *deliveries.ENDPOINTS,
     *reports.ENDPOINTS,
     *events.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )

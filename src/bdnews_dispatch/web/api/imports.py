@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,17 @@ from bdnews_dispatch.subscribers.imports.models import ImportMode, ImportState
 from bdnews_dispatch.subscribers.imports.receiving import receive
 from bdnews_dispatch.subscribers.imports.result import result_lines
 from bdnews_dispatch.subscribers.imports.starting import Choices, begin, cancel, choose, find_run, told
-from bdnews_dispatch.web.api.calls import Answer, Body, Call, Created, Endpoint, Numbered, Text
+from bdnews_dispatch.web.api.calls import (
+    UPLOADED,
+    Answer,
+    Asked,
+    Body,
+    Call,
+    Created,
+    Endpoint,
+    Numbered,
+    Text,
+)
 from bdnews_dispatch.web.api.problems import ApiError
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
@@ -58,7 +69,7 @@ class ImportAnswer(Answer):
     finished_at: datetime | None
 
 
-class UploadQuery(Body):
+class UploadQuery(Asked):
     """What the file is."""
 
     file_name: Text = Field(min_length=1, max_length=255, description="As people know it, with its ending.")
@@ -132,7 +143,7 @@ async def result(call: Call) -> AsyncIterator[bytes]:
 
 
 async def _save(request: web.Request, file: Path, most_bytes: int) -> None:
-    size = 0
+    size, digest = 0, sha256()
     with await asyncio.to_thread(file.open, "wb") as out:
         async for block in request.content.iter_chunked(256 * 1024):
             size += len(block)
@@ -140,7 +151,9 @@ async def _save(request: web.Request, file: Path, most_bytes: int) -> None:
                 raise ApiError(
                     413, "too_large", f"文件超过 {most_bytes // 1024 // 1024} MB", hint="请分成几个文件导入。"
                 )
+            digest.update(block)
             await asyncio.to_thread(out.write, block)
+    request[UPLOADED] = digest.hexdigest()
 
 
 async def _one(call: Call) -> ImportAnswer:

@@ -1,6 +1,6 @@
 """`/lists`: named sets of subscribers, and who is on them."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -8,7 +8,20 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers import lists as rooms
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.agreements import Proof
-from bdnews_dispatch.web.api.calls import Answer, Body, Call, Created, Endpoint, Id, Text
+from bdnews_dispatch.web.api.calls import (
+    Answer,
+    Asked,
+    Body,
+    Call,
+    Created,
+    Endpoint,
+    Id,
+    Page,
+    PageQuery,
+    Text,
+    page_of,
+    read_name_cursor,
+)
 from bdnews_dispatch.web.keys import CLOCK
 
 _Name = Annotated[Text, Field(min_length=1, max_length=100, pattern=r"^[^/]*\S[^/]*$")]
@@ -21,12 +34,7 @@ class ListAnswer(Answer):
     description: str
     public: bool
     members: int
-
-
-class Lists(Answer):
-    """All lists, by name."""
-
-    items: list[ListAnswer]
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"members"})
 
 
 class NewList(Body):
@@ -44,7 +52,7 @@ class ListChange(Body):
     public: bool | None = None
 
 
-class Named(Body):
+class Named(Asked):
     """A path with a list's name."""
 
     name: Text = Field(min_length=1, max_length=100)
@@ -56,9 +64,14 @@ class Member(Named):
     id: Id
 
 
-async def index(call: Call) -> Lists:
-    """全部名单。"""
-    return Lists(items=[_answer(size) for size in await rooms.list_sizes(call.session)])
+async def index(call: Call) -> Page[ListAnswer]:
+    """名单，按名称。"""
+    query: PageQuery = call.query
+    after = read_name_cursor(query.cursor)
+    sizes = sorted(await rooms.list_sizes(call.session), key=lambda size: size.name)
+    left = [size for size in sizes if size.name > after][: query.limit + 1]
+    shown, following = page_of(left, query.limit, lambda size: size.name)
+    return Page(items=[_answer(size) for size in shown], next=following)
 
 
 async def create(call: Call) -> Created:
@@ -112,7 +125,7 @@ def _answer(size: rooms.ListSize) -> ListAnswer:
 _READ, _WRITE = Right.SUBSCRIBERS_READ, Right.SUBSCRIBERS_WRITE
 _ONE = "/lists/{name}"
 ENDPOINTS = (
-    Endpoint("GET", "/lists", _READ, index, Lists),
+    Endpoint("GET", "/lists", _READ, index, Page[ListAnswer], query=PageQuery),
     Endpoint("POST", "/lists", _WRITE, create, ListAnswer, 201, body=NewList),
     Endpoint("GET", _ONE, _READ, show, ListAnswer, path_model=Named),
     Endpoint("PATCH", _ONE, _WRITE, change, ListAnswer, path_model=Named, body=ListChange, current=show),

@@ -5,13 +5,13 @@ In: an exception. Out: an answer. Caller: web/faults.py.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 
 from bdnews_dispatch.errors import (
     BdnewsError,
@@ -98,6 +98,12 @@ def problem_response(error: BaseException, *, route: str) -> web.Response:
             problem = _problem(404, "not_found", error.message, error.hint)
         case StateError():
             problem = _problem(409, "state", error.message, error.hint)
+        case IntegrityError():
+            logger.info("api.conflict", extra={"route": route})
+            problem = _problem(409, "conflict", "同时有别的更改，没有更改任何内容", "请重新读取，再试一次。")
+        case StatementError() if _is_about_values(error):
+            logger.info("api.value", extra={"route": route, "error": type(error.orig).__name__})
+            problem = _problem(422, "value", "有一个值数据库存不下，没有更改任何内容", "请检查数字与文字。")
         case StorageError() | SQLAlchemyError():
             logger.warning("api.storage", extra={"route": route, "error": type(error).__name__})
             headers = {"Retry-After": str(_RETRY_SECONDS)}
@@ -119,6 +125,16 @@ def problem_response(error: BaseException, *, route: str) -> web.Response:
         content_type=CONTENT_TYPE,
         headers={"Cache-Control": "no-store", **headers},
     )
+
+
+def _is_about_values(error: StatementError) -> bool:
+    """Whether a value was at fault, not the database: it does not fit its column (SQLSTATE class 22, or the driver
+    says so before it asks the server).
+    """
+    if isinstance(error, DataError) or isinstance(error.orig, (OverflowError, ValueError)):
+        return True
+    cause = error.orig.__cause__ if error.orig is not None else None
+    return isinstance(cause, ValueError) or str(getattr(error.orig, "sqlstate", "") or "").startswith("22")
 
 
 _CODES = {404: "not_found", 405: "method", 413: "too_large"}
@@ -143,7 +159,50 @@ def details_of(errors: Sequence[Any], *, in_body: bool) -> list[Detail]:
         where = [str(part) for part in error["loc"]]
         if in_body:
             pointer = "#/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in where)
-            found.append(Detail(pointer=pointer if where else "#", detail=error["msg"]))
+            found.append(Detail(pointer=pointer if where else "#", detail=_said(error)))
         else:
-            found.append(Detail(parameter=where[0] if where else "", detail=error["msg"]))
+            found.append(Detail(parameter=where[0] if where else "", detail=_said(error)))
     return found
+
+
+#: Words for what pydantic finds; the values in braces are its own (its `ctx`).
+_FOUND: Mapping[str, str] = {
+    "missing": "必须写",
+    "extra_forbidden": "不认识",
+    "string_type": "应为文字",
+    "string_too_short": "至少 {min_length} 个字符",
+    "string_too_long": "最多 {max_length} 个字符",
+    "string_pattern_mismatch": "写法不对",
+    "int_type": "应为整数",
+    "int_parsing": "应为整数",
+    "int_from_float": "应为整数",
+    "float_type": "应为数字",
+    "bool_type": "应为 true 或 false",
+    "bool_parsing": "应为 true 或 false",
+    "list_type": "应为数组",
+    "dict_type": "应为对象",
+    "model_type": "应为对象",
+    "too_long": "最多 {max_length} 项",
+    "too_short": "至少 {min_length} 项",
+    "enum": "应为 {expected} 之一",
+    "literal_error": "应为 {expected} 之一",
+    "greater_than_equal": "应不小于 {ge}",
+    "less_than_equal": "应不大于 {le}",
+    "timezone_aware": "应写明时区，如 2026-12-01T09:00:00+08:00",
+    "datetime_type": "应为时间，如 2026-12-01T09:00:00+08:00",
+    "datetime_parsing": "应为时间，如 2026-12-01T09:00:00+08:00",
+    "datetime_from_date_parsing": "应为时间，如 2026-12-01T09:00:00+08:00",
+    "date_from_datetime_parsing": "应为日期，如 2026-12-01",
+    "date_parsing": "应为日期，如 2026-12-01",
+    "json_invalid": "不是正确的 JSON：{error}",
+    "string_unicode": "不是正确的 UTF-8",
+}
+
+
+def _said(error: Any) -> str:
+    """What pydantic found, in our words; in its own where there are none."""
+    context = error.get("ctx") or {}
+    if error["type"] == "value_error":
+        return str(context.get("error", error["msg"]))
+    words = _FOUND.get(error["type"])
+    return words.format_map({name: str(value) for name, value in context.items()}) if words else error["msg"]

@@ -9,7 +9,7 @@ from bdnews_dispatch.dispatch.models import DispatchKind
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.reports import reading
 from bdnews_dispatch.reports.models import Dimension
-from bdnews_dispatch.web.api.calls import Answer, Body, Call, Endpoint, Numbered, Text
+from bdnews_dispatch.web.api.calls import Answer, Asked, Call, Day, Endpoint, Numbered, Text
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS, SETTINGS
 
 
@@ -90,12 +90,12 @@ class Growth(Answer):
     items: list[Movement]
 
 
-class Days(Body):
+class Days(Asked):
     """Which days, both included; left out: the last 365."""
 
     publication: Text | None = Field(default=None, max_length=40)
-    since: date | None = None
-    until: date | None = None
+    since: Day | None = None
+    until: Day | None = None
 
 
 async def of_dispatch(call: Call) -> Report:

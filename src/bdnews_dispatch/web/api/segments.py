@@ -1,12 +1,25 @@
 """`/segments`: people by a rule."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
+from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers import segments as rooms
-from bdnews_dispatch.web.api.calls import Answer, Body, Call, Endpoint, Text
+from bdnews_dispatch.subscribers.models import Segment
+from bdnews_dispatch.web.api.calls import (
+    Answer,
+    Asked,
+    Body,
+    Call,
+    Endpoint,
+    Page,
+    PageQuery,
+    Text,
+    page_of,
+    read_name_cursor,
+)
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS
 
 
@@ -16,16 +29,17 @@ class SegmentAnswer(Answer):
     name: str
     rule: dict[str, Any]
     people: int
+    COUNTED: ClassVar[frozenset[str]] = frozenset({"people"})
 
 
-class Segments(Answer):
-    """All segments, by name."""
-
-    items: list[SegmentAnswer]
-
-
-class SegmentQuery(Body):
+class SegmentQuery(Asked):
     """Whose readers are counted."""
+
+    publication: Text | None = Field(default=None, max_length=40)
+
+
+class SegmentsQuery(PageQuery):
+    """Which, and whose readers are counted."""
 
     publication: Text | None = Field(default=None, max_length=40)
 
@@ -37,16 +51,23 @@ class SegmentRule(Body):
     publication: Text | None = Field(default=None, max_length=40)
 
 
-class Named(Body):
+class Named(Asked):
     """A path with a segment's name."""
 
     name: Text = Field(min_length=1, max_length=100, pattern=r"\S")
 
 
-async def index(call: Call) -> Segments:
-    """全部细分，及其现在的人数。"""
-    sizes = await rooms.segment_sizes(call.session, call.request.app[CLOCK], _publication(call, call.query))
-    return Segments(items=[SegmentAnswer.model_validate(size) for size in sizes])
+async def index(call: Call) -> Page[SegmentAnswer]:
+    """细分，按名称，及其现在的人数。"""
+    query: SegmentsQuery = call.query
+    publication = call.request.app[PUBLICATIONS].named(query.publication).key
+    after = read_name_cursor(query.cursor)
+    names = (
+        select(Segment).where(col(Segment.name) > after).order_by(col(Segment.name)).limit(query.limit + 1)
+    )
+    shown, following = page_of(list(await call.session.exec(names)), query.limit, lambda one: one.name)
+    items = [await _answer(call, one.name, one.rule, publication) for one in shown]
+    return Page(items=items, next=following)
 
 
 async def show(call: Call) -> SegmentAnswer:
@@ -90,11 +111,19 @@ def _publication(call: Call, query: SegmentQuery | None) -> str:
 _READ, _WRITE = Right.SUBSCRIBERS_READ, Right.SUBSCRIBERS_WRITE
 _ONE = "/segments/{name}"
 ENDPOINTS = (
-    Endpoint("GET", "/segments", _READ, index, Segments, query=SegmentQuery, faults=frozenset({404})),
     Endpoint(
-        "POST", "/segments/count", _READ, count, SegmentAnswer, body=SegmentRule, faults=frozenset({404})
+        "GET",
+        "/segments",
+        _READ,
+        index,
+        Page[SegmentAnswer],
+        query=SegmentsQuery,
+        faults=frozenset({404}),
+    ),
+    Endpoint(
+        "POST", "/segment-counts", _READ, count, SegmentAnswer, body=SegmentRule, faults=frozenset({404})
     ),
     Endpoint("GET", _ONE, _READ, show, SegmentAnswer, path_model=Named, query=SegmentQuery),
-    Endpoint("PUT", _ONE, _WRITE, save, SegmentAnswer, path_model=Named, body=SegmentRule),
-    Endpoint("DELETE", _ONE, _WRITE, remove, None, 204, path_model=Named),
+    Endpoint("PUT", _ONE, _WRITE, save, SegmentAnswer, path_model=Named, body=SegmentRule, current=show),
+    Endpoint("DELETE", _ONE, _WRITE, remove, None, 204, path_model=Named, current=show),
 )

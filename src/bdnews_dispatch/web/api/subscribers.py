@@ -12,6 +12,7 @@ from bdnews_dispatch.privacy.erasing import erase as erase_person
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.adding import Said, add_by_hand
 from bdnews_dispatch.subscribers.agreements import Proof, unsubscribe
+from bdnews_dispatch.subscribers.attributes import set_attribute
 from bdnews_dispatch.subscribers.fields import LONGEST_ADDRESS, LONGEST_NAME, SectionNames
 from bdnews_dispatch.subscribers.models import (
     Cadence,
@@ -22,6 +23,7 @@ from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_o
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
 from bdnews_dispatch.web.api.calls import (
     Answer,
+    Asked,
     Body,
     Call,
     Created,
@@ -107,11 +109,24 @@ class Unsubscription(Body):
     reason: Text = Field(default="", max_length=100)
 
 
-class Tagged(Body):
+class Tagged(Asked):
     """A path with a person and a tag."""
 
     id: Id
     tag: Text = Field(min_length=1, max_length=40)
+
+
+class Attributed(Asked):
+    """A path with a person and an attribute's name."""
+
+    id: Id
+    name: Text = Field(min_length=1, max_length=40)
+
+
+class AttributeValue(Body):
+    """What an attribute says; empty: it is taken away."""
+
+    value: Text = Field(max_length=200)
 
 
 class Everything(RootModel[dict[str, Any]]):
@@ -184,6 +199,14 @@ async def remove_tag(call: Call) -> SubscriberAnswer:
     return await _one(call.session, call.path.id)
 
 
+async def put_attribute(call: Call) -> SubscriberAnswer:
+    """写下一项属性；内容为空则去掉。"""
+    body: AttributeValue = call.body
+    await people.find_by_id(call.session, call.path.id)
+    await set_attribute(call.session, call.path.id, call.path.name, body.value)
+    return await _one(call.session, call.path.id)
+
+
 async def copy(call: Call) -> Everything:
     """某人的全部数据（个人信息保护法第四十五条）：每次同意与结束、名单、投递、打开与点击、停发。"""
     return Everything(await copy_of(call.session, call.request.app[CLOCK], call.path.id))
@@ -227,6 +250,15 @@ ENDPOINTS = (
     ),
     Endpoint("PUT", f"{_ONE}/tags/{{tag}}", _WRITE, add_tag, SubscriberAnswer, path_model=Tagged),
     Endpoint("DELETE", f"{_ONE}/tags/{{tag}}", _WRITE, remove_tag, SubscriberAnswer, path_model=Tagged),
+    Endpoint(
+        "PUT",
+        f"{_ONE}/attributes/{{name}}",
+        _WRITE,
+        put_attribute,
+        SubscriberAnswer,
+        path_model=Attributed,
+        body=AttributeValue,
+    ),
     Endpoint("GET", f"{_ONE}/copy", _READ, copy, Everything, path_model=Numbered),
     Endpoint("DELETE", _ONE, _WRITE, erase, None, 204, path_model=Numbered, current=show),
 )

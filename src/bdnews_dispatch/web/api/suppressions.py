@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers import suppressions as rooms
-from bdnews_dispatch.subscribers.fields import LONGEST_ADDRESS, read_address, read_openid
+from bdnews_dispatch.subscribers.fields import LONGEST_ADDRESS, address_key, read_address, read_openid
 from bdnews_dispatch.subscribers.models import Channel, Suppression
 from bdnews_dispatch.web.api.calls import (
     Answer,
@@ -96,7 +96,7 @@ def _read(target: str) -> tuple[Channel, str]:
 
 
 def _folded(target: str) -> str:
-    return target.strip().casefold() if "@" in target else target.strip()
+    return address_key(target.strip()) if "@" in target else target.strip()
 
 
 ENDPOINTS = (

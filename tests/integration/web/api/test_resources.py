@@ -119,7 +119,7 @@ async def test_lists_and_segments(api: Api) -> None:
     assert (await api.call("PUT", f"/lists/会场/members/{chen}"))[1]["members"] == 1
     assert (await api.call("GET", "/subscribers?list=会场"))[1]["items"][0]["lists"] == ["会场"]
     rule = {"rule": {"field": "list", "any_of": ["会场"]}}
-    assert (await api.call("POST", "/segments/count", rule))[1]["people"] == 1
+    assert (await api.call("POST", "/segment-counts", rule))[1]["people"] == 1
     assert (await api.call("PUT", "/segments/来过", rule))[1]["people"] == 1
     assert [one["name"] for one in (await api.call("GET", "/segments"))[1]["items"]] == ["来过"]
     status, problem = await api.call("PUT", "/segments/坏", {"rule": {"field": "sql", "any_of": ["1=1"]}})
@@ -182,7 +182,7 @@ async def test_dispatches_are_started_and_stopped(api: Api, site: Site) -> None:
     await added(api)
     issue = await site.publish()
     wanted = {"issue": issue.total_number}
-    status, audience = await api.call("POST", "/dispatches/audience", wanted)
+    status, audience = await api.call("POST", "/audiences", wanted)
     assert (status, audience["planned"]) == (200, {"email": audience["planned"]["email"]})
     status, started = await api.call("POST", "/dispatches", wanted)
     assert status == 201, started

@@ -1,0 +1,25 @@
+"""A file that may belong to any publication. Callers: cli/, web/api/ (what is pushed or named by hand)."""
+
+from bdnews_dispatch.issues.document import IssueDocument
+from bdnews_dispatch.issues.parsing.detection import detect_publication
+from bdnews_dispatch.issues.parsing.issue import parse_issue
+from bdnews_dispatch.issues.publications import Publications
+
+
+def parse_detected(
+    data: bytes, publications: Publications, key: str | None, *, max_bytes: int
+) -> IssueDocument:
+    """Parse it as its publication's.
+
+    Args:
+        key: of the publication; None: what the file's own words say, else the default one.
+
+    Raises:
+        IssueError: it can't be read.
+        NotFoundError: there is no such publication.
+    """
+    if key is None and len(data) <= max_bytes:
+        publication = detect_publication(data, publications) or publications.named(None)
+    else:
+        publication = publications.named(key)
+    return parse_issue(data, publication, max_bytes=max_bytes)

@@ -1,0 +1,46 @@
+"""What of the account's quotas is used, as our ledger has it: for people.
+
+In: an account. Out: one row a quota. Callers: cli/wechat.py, the console's first page.
+"""
+
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.official_account.models import WeChatQuota
+from bdnews_dispatch.official_account.takings import (
+    MASS_CALLS_QUOTA,
+    MASS_QUOTA,
+    TEMPLATE_QUOTA,
+    day_of,
+    month_of,
+    quota_name,
+)
+from bdnews_dispatch.settings import WeChatSettings
+
+
+async def used_quotas(session: AsyncSession, clock: Clock, account: WeChatSettings) -> list[dict[str, Any]]:
+    """`templates`, `mass_calls`: of today; `mass_full`: followers who have had all mass messages of this month, of
+    those who have had any (`limit`).
+    """
+    now = clock()
+    day, month = day_of(now), month_of(now)
+
+    async def used(quota: str) -> int:
+        row = await session.get(WeChatQuota, (quota_name(quota, account), "", day))
+        return row.used if row is not None else 0
+
+    of_month = (
+        select(func.count(), func.count().filter(col(WeChatQuota.used) >= account.masses_a_month))
+        .select_from(WeChatQuota)
+        .where(WeChatQuota.name == quota_name(MASS_QUOTA, account), WeChatQuota.period == month)
+    )
+    had, full = (await session.exec(of_month)).one()
+    return [
+        {"quota": "templates", "used": await used(TEMPLATE_QUOTA), "limit": account.templates_a_day},
+        {"quota": "mass_calls", "used": await used(MASS_CALLS_QUOTA), "limit": account.mass_calls_a_day},
+        {"quota": "mass_full", "used": full, "limit": had},
+    ]

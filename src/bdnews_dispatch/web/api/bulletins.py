@@ -1,0 +1,141 @@
+"""`/bulletins`: an editor's out-of-cycle notices, written and sent."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+from sqlmodel import col, select
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.bulletins.models import Bulletin
+from bdnews_dispatch.bulletins.writing import write_bulletin
+from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.starting import start_bulletin
+from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.subscribers.fields import SectionNames
+from bdnews_dispatch.subscribers.targeting import read_target
+from bdnews_dispatch.web.api.calls import (
+    Answer,
+    Body,
+    Call,
+    Created,
+    Endpoint,
+    Moment,
+    Numbered,
+    Page,
+    PageQuery,
+    Text,
+    page_of,
+    read_cursor,
+)
+from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS
+
+_Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]
+
+
+class BulletinAnswer(Answer):
+    """A bulletin. `dispatches`: those that send it."""
+
+    id: int
+    publication: str
+    title: str
+    body: str
+    urgent: bool
+    ad: bool
+    created_at: datetime
+    dispatches: list[int]
+
+
+class NewBulletin(Body):
+    """A bulletin to send; the same one, to the same people at the same time, is sent once."""
+
+    title: Text = Field(min_length=1, max_length=200, pattern=r"\S")
+    body: Text = Field(min_length=1, max_length=50_000, pattern=r"\S", description="Markdown.")
+    publication: Text | None = Field(default=None, max_length=40)
+    sections: list[Annotated[Text, Field(max_length=40)]] = Field(
+        default_factory=list,
+        max_length=50,
+        description="Keys or names: for those who read one; [] for everybody.",
+    )
+    lists: _Names = Field(default_factory=list)
+    segments: _Names = Field(default_factory=list)
+    except_lists: _Names = Field(default_factory=list)
+    except_segments: _Names = Field(default_factory=list)
+    at: Moment | None = Field(default=None, description="When; left out: now.")
+    urgent: bool = Field(default=False, description="Goes before all else.")
+    ad: bool = Field(default=False, description="Commercial: 广告 goes in front of the subject.")
+
+
+async def index(call: Call) -> Page[BulletinAnswer]:
+    """快讯，按编号。"""
+    query: PageQuery = call.query
+    statement = (
+        select(Bulletin)
+        .where(col(Bulletin.id) > read_cursor(query.cursor))
+        .order_by(col(Bulletin.id))
+        .limit(query.limit + 1)
+    )
+    rows = list((await call.session.exec(statement)).all())
+    shown, following = page_of(rows, query.limit, lambda row: row.id)
+    return Page(items=[await _answer(call, row) for row in shown], next=following)
+
+
+async def show(call: Call) -> BulletinAnswer:
+    """一则快讯。"""
+    found = await call.session.get(Bulletin, call.path.id)
+    if found is None:
+        raise NotFoundError(f"没有编号为 {call.path.id} 的快讯")
+    return await _answer(call, found)
+
+
+async def send(call: Call) -> Created:
+    """写好并发出一则快讯。同样的内容、对象与时间重复执行，只会发一次。"""
+    body: NewBulletin = call.body
+    clock = call.request.app[CLOCK]
+    publication = call.request.app[PUBLICATIONS].named(body.publication)
+    keys = SectionNames(publication).read("|".join(body.sections)).sections if body.sections else []
+    whom = await read_target(
+        call.session,
+        lists=body.lists,
+        segments=body.segments,
+        excluded_lists=body.except_lists,
+        excluded_segments=body.except_segments,
+    )
+    when = body.at.astimezone(UTC) if body.at else None
+    bulletin = await write_bulletin(
+        call.session,
+        clock,
+        publication=publication.key,
+        title=body.title,
+        body=body.body,
+        urgent=body.urgent,
+        ad=body.ad,
+        audience=f"{sorted(keys)}{whom.name}{when.isoformat() if when else ''}",
+    )
+    await start_bulletin(call.session, clock, bulletin, sections=list(keys), target=whom, at=when)
+    return Created(await _answer(call, bulletin), f"/bulletins/{bulletin.id}")
+
+
+async def _answer(call: Call, bulletin: Bulletin) -> BulletinAnswer:
+    dispatches = await call.session.exec(
+        select(Dispatch.id).where(Dispatch.bulletin_id == bulletin.id).order_by(col(Dispatch.id))
+    )
+    ids = [id_ for id_ in dispatches if id_ is not None]
+    return BulletinAnswer(**bulletin.model_dump(exclude={"fingerprint"}), dispatches=ids)
+
+
+_READ, _WRITE = Right.BULLETINS_READ, Right.BULLETINS_WRITE
+ENDPOINTS = (
+    Endpoint("GET", "/bulletins", _READ, index, Page[BulletinAnswer], query=PageQuery),
+    Endpoint(
+        "POST",
+        "/bulletins",
+        _WRITE,
+        send,
+        BulletinAnswer,
+        201,
+        body=NewBulletin,
+        faults=frozenset({404, 409}),
+    ),
+    Endpoint("GET", "/bulletins/{id}", _READ, show, BulletinAnswer, path_model=Numbered),
+)
