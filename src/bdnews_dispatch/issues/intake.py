@@ -92,7 +92,8 @@ async def take(
         intake = Intake.NEW
     else:
         current = await current_revision(session, issue)
-        intake = Intake.SAME if current.fingerprint == mark else Intake.CORRECTION
+        known = {current.fingerprint, await _fingerprint_as_it_came(session, issue, current)}
+        intake = Intake.SAME if mark in known else Intake.CORRECTION
         issue.revision += intake is Intake.CORRECTION
     if intake is not Intake.SAME:
         issue.number, issue.date, issue.title = document.number, document.date, document.title
@@ -124,6 +125,19 @@ async def current_revision(session: AsyncSession, issue: Issue) -> IssueRevision
         await session.exec(
             select(IssueRevision).where(
                 IssueRevision.issue_id == issue.id, IssueRevision.revision == issue.revision
+            )
+        )
+    ).one()
+
+
+async def _fingerprint_as_it_came(session: AsyncSession, issue: Issue, current: IssueRevision) -> str:
+    """Of the text under the edits: the same file again takes no correction by hand back."""
+    if current.base is None:
+        return current.fingerprint
+    return (
+        await session.exec(
+            select(IssueRevision.fingerprint).where(
+                IssueRevision.issue_id == issue.id, IssueRevision.revision == current.base
             )
         )
     ).one()

@@ -49,4 +49,41 @@ class IssueRevision(SQLModel, table=True):
     document: dict[str, Any] = Field(sa_type=JSON)
     source_name: str = Field(default="", max_length=255)
     source: bytes = b""
+    #: The revision that came in, where this is that one with edits; None where it came in itself.
+    base: int | None = None
     created_at: dt.datetime = Field(sa_type=UtcDateTime)
+
+
+class EditKind(StrEnum):
+    """What an editor changed of an issue as it was read."""
+
+    TITLE = "title"
+    SOURCE = "source"
+    NOTE = "note"
+    #: Its section, and in front of which article it stands there.
+    PLACE = "place"
+    #: A warning has been looked at, and holds nothing to mend.
+    CHECKED = "checked"
+
+
+class IssueEdit(SQLModel, table=True):
+    """One correction by hand, over the text of a revision that came in; kept when it is undone.
+
+    Attributes:
+        revision: the one that came in.
+        place: of the article in it, from 1; 0 for a warning.
+        value: a text; for a place {"section", "before"}; for a warning {"line", "code"}.
+        actor: who, as the audit log calls them.
+    """
+
+    __tablename__ = "issue_edit"
+    id: int | None = Field(default=None, primary_key=True)
+    issue_id: int = Field(foreign_key="issue.id", index=True)
+    revision: int
+    kind: EditKind = Field(sa_type=enum_type(EditKind))
+    place: int
+    value: Any = Field(sa_type=JSON)
+    actor: str = Field(max_length=40)
+    at: dt.datetime = Field(sa_type=UtcDateTime)
+    undone_by: str = Field(default="", max_length=40)
+    undone_at: dt.datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -11,7 +11,7 @@ from bdnews_dispatch.db.types import UtcDateTime, enum_type
 
 
 class LetterKind(StrEnum):
-    """What a letter is about; each has its folder in templates/email/letters/."""
+    """What a letter is about; confirmations share templates/email/letter/."""
 
     #: Confirm a subscription.
     SUBSCRIBE = "subscribe"
@@ -23,6 +23,8 @@ class LetterKind(StrEnum):
     #: Confirm that a copy of one's data is made; confirm that all is erased.
     EXPORT = "export"
     ERASE = "erase"
+    #: A digest or a bulletin, to the editor who wants to see it in a mailbox; `data` holds it as composed.
+    TEST = "test"
 
 
 class LetterState(StrEnum):

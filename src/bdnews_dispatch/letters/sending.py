@@ -22,7 +22,7 @@ from bdnews_dispatch.digests.dkim import DkimSigner
 from bdnews_dispatch.errors import StorageError
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.letters.composing import compose_letter, encode_letter
-from bdnews_dispatch.letters.models import Letter, LetterState
+from bdnews_dispatch.letters.models import Letter, LetterKind, LetterState
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.subscribers.models import Channel, Request
@@ -91,7 +91,7 @@ class Letterbox:
                 group.create_task(self._send_unless_away(letter, request))
         return len(letters)
 
-    async def _claim(self) -> Sequence[tuple[Letter, Request]]:
+    async def _claim(self) -> Sequence[tuple[Letter, Request | None]]:
         now = self._clock()
         due = (
             select(Letter.id)
@@ -110,21 +110,23 @@ class Letterbox:
             )
             rows = await session.exec(
                 select(Letter, Request)
-                .join(Request, col(Request.id) == col(Letter.request_id))
+                .outerjoin(Request, col(Request.id) == col(Letter.request_id))
                 .where(col(Letter.id).in_(ids))
                 .order_by(col(Letter.id))
             )
-            return rows.all()
+            return [(letter, request) for letter, request in rows]
 
-    async def _send_unless_away(self, letter: Letter, request: Request) -> None:
+    async def _send_unless_away(self, letter: Letter, request: Request | None) -> None:
         """A database that goes away meanwhile is waited for: the letter's lease ends, and it is sent then."""
         try:
             await self._send(letter, request)
         except (SQLAlchemyError, StorageError) as error:
             logger.warning("letter.not_recorded", extra={"letter": letter.id, "error": type(error).__name__})
 
-    async def _send(self, letter: Letter, request: Request) -> None:
-        if request.done_at is not None or request.expires_at <= self._clock():
+    async def _send(self, letter: Letter, request: Request | None) -> None:
+        if request is None and letter.kind is not LetterKind.TEST:
+            outcome = Outcome(OutcomeKind.REFUSED, "request.over")  # it was deleted
+        elif request is not None and (request.done_at is not None or request.expires_at <= self._clock()):
             outcome = Outcome(OutcomeKind.REFUSED, "request.over")
         elif await self._is_suppressed(letter):
             outcome = Outcome(OutcomeKind.REFUSED, "suppressed")
@@ -136,7 +138,7 @@ class Letterbox:
         async with self._database.read() as session:
             return await is_suppressed(session, Channel.EMAIL, letter.email.casefold())
 
-    async def _offered(self, letter: Letter, request: Request) -> Outcome:
+    async def _offered(self, letter: Letter, request: Request | None) -> Outcome:
         publication = self._publications.named(letter.publication)
         assert letter.id is not None  # noqa: S101  # read from the database
         try:

@@ -1,6 +1,6 @@
-"""Which letters a request needs, written in the transaction that handles `request.made`.
+"""Which letters a request needs, written in the transaction that handles `request.made`; and test sends.
 
-In: a request's id. Out: rows of `Letter`. Caller: the outbox, through pipeline.py.
+In: a request's id; a mail as composed. Out: rows of `Letter`. Callers: the outbox, through pipeline.py; the console.
 """
 
 from sqlmodel import col, select
@@ -40,6 +40,24 @@ async def write_letters(session: AsyncSession, clock: Clock, request_id: int) ->
     session.add_all(letters)
     await session.flush()
     return letters
+
+
+async def write_test(
+    session: AsyncSession, clock: Clock, *, publication: str, email: str, subject: str, html: str, text: str
+) -> Letter:
+    """A mail to an editor, as a reader would see it. Args: email: their own."""
+    letter = Letter(
+        key=random_key(clock()),
+        kind=LetterKind.TEST,
+        publication=publication,
+        email=email,
+        data={"subject": f"【测试】{subject}", "html": html, "text": text},
+        due_at=clock(),
+        created_at=clock(),
+    )
+    session.add(letter)
+    await session.flush()
+    return letter
 
 
 async def _addressed(session: AsyncSession, request: Request) -> list[tuple[LetterKind, str]]:

@@ -28,6 +28,7 @@ from bdnews_dispatch.web.console import door, groups, imports, suppressions
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
 from bdnews_dispatch.web.console.dispatches import starting, steering, watching
+from bdnews_dispatch.web.console.issues import changing, looking, reading
 
 _PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
 
@@ -84,6 +85,15 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/console/password/{link}", door.set_password, _PUBLIC),
     # Everybody who has signed in may read settings, and leave.
     _desk("POST", "/console/sign-out", door.leave, Right.SETTINGS_READ),
+    _desk("GET", "/console/issues", reading.index, Right.ISSUES_READ),
+    _desk("GET", "/console/issues/{id}", reading.show, Right.ISSUES_READ),
+    _desk("GET", "/console/issues/{id}/preview", looking.preview, Right.ISSUES_READ),
+    _desk("GET", "/console/issues/{id}/frame", looking.mail, Right.ISSUES_READ),
+    _desk("POST", "/console/issues/{id}/test", looking.test, Right.ISSUES_WRITE),
+    _desk("POST", "/console/issues/{id}/articles/{place}", changing.article, Right.ISSUES_WRITE),
+    _desk("POST", "/console/issues/{id}/check", changing.check, Right.ISSUES_WRITE),
+    _desk("POST", "/console/issues/{id}/undo", changing.take_back, Right.ISSUES_WRITE),
+    _desk("POST", "/console/issues/{id}/state", changing.show_or_hide, Right.ISSUES_WRITE),
     _desk("GET", "/console/dispatches", watching.index, Right.DISPATCHES_READ),
     _desk("GET", "/console/dispatches/new", starting.prepare, Right.DISPATCHES_WRITE),
     _desk("POST", "/console/dispatches/new", starting.start, Right.DISPATCHES_WRITE),

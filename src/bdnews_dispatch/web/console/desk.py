@@ -32,6 +32,7 @@ class Door:
 
 
 DOORS = (
+    Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
     Door("/console/reports", N_("报告"), Right.REPORTS_READ),
     Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
@@ -65,6 +66,11 @@ DONE = {
     "undone": N_("已撤回，没有发给任何人。"),
     "nobody_left": N_("没有需要再发的：每个人都已收到，或不在可发之列。"),
     "decided": N_("已决定。"),
+    "checked": N_("已核对，这条提示不再显示。"),
+    "unedited": N_("已撤销这处更改，其余更改保留。"),
+    "withdrawn": N_("已撤回：网页不再显示，未发完的停止；已发出的无法收回。"),
+    "published": N_("已重新发布；不会再次发给任何人。"),
+    "tested": N_("测试邮件已交给发送进程，寄往您登录用的邮箱。"),
 }
 
 
