@@ -6,7 +6,7 @@ from alembic import op
 import bdnews_dispatch.db.types
 
 revision = "0018"
-down_revision = "0012"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
