@@ -83,6 +83,20 @@ def _masked(line: str) -> str:
     return _PERSONAL.sub("***", line)
 
 
+def _their_fault(record: logging.LogRecord) -> bool:
+    """A request that is no HTTP is refused with 400 and is no error of ours: at `info` a line without a traceback, and
+    without what was sent. By name: to import aiohttp's class would cost every command its loading.
+    """
+    kind = record.exc_info[0] if record.exc_info else None
+    if kind is None or not any(base.__name__ == "BadHttpMessage" for base in kind.__mro__):
+        return True
+    record.msg, record.args = "http.bad_request", ()
+    record.__dict__["error"] = kind.__name__
+    record.exc_info, record.exc_text = None, None
+    record.levelno, record.levelname = logging.INFO, "INFO"
+    return logging.getLogger("aiohttp.server").isEnabledFor(logging.INFO)
+
+
 def set_up_logs(level: str, form: str) -> None:
     """Write logs to standard error. Args: level: debug, info, warning or error. form: text or json."""
     handler = logging.StreamHandler(sys.stderr)
@@ -94,3 +108,4 @@ def set_up_logs(level: str, form: str) -> None:
     # These two write addresses of clients and whole mails at their lower levels.
     logging.getLogger("mail.log").setLevel("ERROR")
     logging.getLogger("aiohttp.access").setLevel("WARNING")
+    logging.getLogger("aiohttp.server").addFilter(_their_fault)

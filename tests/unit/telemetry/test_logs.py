@@ -6,6 +6,7 @@ import logging
 import sys
 
 import pytest
+from aiohttp.http_exceptions import LineTooLong
 
 from bdnews_dispatch.telemetry import set_up_logs
 from bdnews_dispatch.telemetry.logs import OfDispatch, carried, carry
@@ -96,3 +97,24 @@ def test_the_text_form_names_them_too(capsys: pytest.CaptureFixture[str]) -> Non
     log.info("lane.works")
     assert capsys.readouterr().err.rstrip().endswith("lane.works dispatch=7 delivery=3")
     assert sys.stderr is not None
+
+
+def test_what_a_stranger_sends_that_is_no_http_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logs("info", "json")
+    server = logging.getLogger("aiohttp.server")
+
+    def told(error: Exception) -> str:
+        server.error("Error handling request from %s", "192.0.2.7", exc_info=error)
+        return capsys.readouterr().err
+
+    theirs = LineTooLong("x" * 9000, 8190)
+    assert told(theirs) == ""
+    assert "ValueError" in told(ValueError("ours"))
+    server.setLevel("INFO")
+    try:
+        line = told(theirs)
+    finally:
+        server.setLevel("NOTSET")
+    assert "LineTooLong" in line
+    assert "xxx" not in line
+    assert "Traceback" not in line
