@@ -21,6 +21,7 @@ from bdnews_dispatch.web import keys
 from bdnews_dispatch.web.access import Route, access_of
 from bdnews_dispatch.web.api.bearers import LIMITS, Limits
 from bdnews_dispatch.web.faults import show_faults
+from bdnews_dispatch.web.feeds import MADE
 from bdnews_dispatch.web.hits import HitRecorder
 from bdnews_dispatch.web.news import News
 from bdnews_dispatch.web.operations import count_requests
@@ -70,6 +71,7 @@ def make_web_app(
     app[keys.STOPPING] = asyncio.Event()
     app[keys.NEWS] = News()
     app[LIMITS] = Limits()
+    app[MADE] = {}
     app[keys.ACCOUNT] = None
     app.cleanup_ctx.append(_recording)
     app.cleanup_ctx.append(_speaking_to_wechat)

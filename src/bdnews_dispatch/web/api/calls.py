@@ -1,7 +1,7 @@
 """From a request to a resource's function and back: read, checked, in one transaction, written.
 
-In: an `Endpoint` and a request that access.py has let in. Out: JSON with an ETag. A GET reads; all else writes in one
-transaction, in which the condition (`If-Match`), the change and the answer that is given once (`Idempotency-Key`)
+In: an `Endpoint` and a request that access.py has let in. Out: JSON with an ETag. What reads, reads; all else writes in
+one transaction, in which the condition (`If-Match`), the change and the answer that is given once (`Idempotency-Key`)
 stand or fall together.
 """
 
@@ -205,6 +205,11 @@ class Endpoint:
         return f"{self.handle.__module__.rpartition('.')[2]}_{self.handle.__name__}"
 
     @property
+    def reads(self) -> bool:
+        """It changes nothing, though what it is asked may need a body."""
+        return self.method == "GET" or self.right.value.endswith(".read")
+
+    @property
     def summary(self) -> str:
         return (self.handle.__doc__ or "").strip().partition("\n")[0]
 
@@ -238,10 +243,11 @@ def handler_of(endpoint: Endpoint) -> Handler:
                 pieces = await endpoint.handle(replace(call, session=session))
             assert isinstance(pieces, AsyncIterator)  # noqa: S101  # of an endpoint with a file
             return await _file(request, endpoint.file, pieces)
-        if endpoint.method == "GET":
+        if endpoint.reads:
+            _refuse_condition(endpoint, call)
             async with database.read() as session:
                 done = await _do(endpoint, replace(call, session=session))
-            return _answer(request, done, conditional=True)
+            return _answer(request, done, conditional=endpoint.method == "GET")
         async with database.write() as session:
             done = await _once(endpoint, replace(call, session=session), raw)
         request.app[WAKE]()

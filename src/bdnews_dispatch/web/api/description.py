@@ -133,7 +133,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             if "description" in field:
                 one["description"] = field["description"]
             found.append(one)
-    if endpoint.method == "POST":
+    if endpoint.method == "POST" and not endpoint.reads:
         found.append(_header("Idempotency-Key", "同一个键的同一请求只做一次，再来的得到同一答复。"))
     if endpoint.current is not None:
         found.append(_header("If-Match", "GET 时得到的 ETag：已被别人改过则不改。", f"^({TAGS})$"))
