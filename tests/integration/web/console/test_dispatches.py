@@ -10,7 +10,7 @@ from tests.making import DSJ, import_csv
 
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.dispatch.breakdown import by_domain
-from bdnews_dispatch.dispatch.models import Delivery, Dispatch
+from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.issues.models import Issue, IssueState
@@ -174,3 +174,28 @@ async def test_domains_beyond_the_first_are_one_row(site: Site) -> None:
         found = await by_domain(site.database, session, 1)
     assert (found[0].domain, found[0].total, found[0].reached) == ("d11.example", 2, 2)
     assert (len(found), found[-1].domain, found[-1].total) == (11, "", 2)
+
+
+async def test_which_way_each_took_and_why_not_another(desk: Desk, sent: list[Delivery]) -> None:
+    """A card that went out by a template, because the window was closed: the page says both."""
+    async with desk.site.database.write() as session:
+        one = await session.get(Delivery, sent[0].id)
+        assert one is not None
+        assert one.id is not None
+        one.mode = "template"
+        why = "客服消息：用户的客服窗口没有打开"
+        session.add(
+            Attempt(
+                delivery_id=one.id,
+                at=desk.site.clock(),
+                outcome="accepted",
+                code="0",
+                text=why,
+                mode="template",
+                reference="7",
+            )
+        )
+    page = words(await desk.page(f"{ROOM}/1/deliveries?state=sent"))
+    assert "模板消息（template）" in page
+    assert why in page
+    assert "看已发出的，各走了哪种方式" in words(await desk.page(f"{ROOM}/1"))

@@ -24,6 +24,8 @@ _STATES = {
     "uncertain": DeliveryState.UNCERTAIN,
     "failed": DeliveryState.FAILED,
     "deferred": DeliveryState.DEFERRED,
+    "sent": DeliveryState.SENT,
+    "delivered": DeliveryState.DELIVERED,
 }
 
 
@@ -97,7 +99,9 @@ async def retry(request: web.Request) -> web.StreamResponse:
 
 
 async def deliveries(request: web.Request) -> web.Response:
-    """Those that nobody knows of, that failed, or that wait; addresses only for who may see people."""
+    """Those that nobody knows of, that failed, that wait or went out, each with the way it took and why the ways before
+    were not possible; addresses only for who may see people.
+    """
     return await _deliveries(request, number(request.match_info["id"]))
 
 
@@ -144,7 +148,7 @@ async def _deliveries(
         state=state.value,
         states=[value.value for value in _STATES.values()],
         counts=counts,
-        found=[(one, words.reason_words(one.reason)) for one in found],
+        found=[(one, words.reason_words(one.reason), words.mode(one.mode)) for one in found],
         sees_people=request[WHO].may(Right.SUBSCRIBERS_READ),
         rows=ROWS,
         problem=problem,
