@@ -22,8 +22,8 @@ from bdnews_dispatch.web import (
 )
 from bdnews_dispatch.web.access import Handler, Permission, Route
 from bdnews_dispatch.web.api import description
-from bdnews_dispatch.web.api.calls import handler_of
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
+from bdnews_dispatch.web.api.handling import handler_of
 from bdnews_dispatch.web.console import door, groups, imports, suppressions
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room

@@ -37,7 +37,7 @@ class End(NamedTuple):
 #: By what follows; the first mode is 客服消息, the next 模板消息.
 OF_USER: Mapping[Action, End] = {
     Action.BACK_OFF: End("deferred", waits=(20, 60)),
-    Action.DEFER_USER: End("deferred", waits=(5 * 3600, 7 * 3600)),
+    Action.DEFER_USER: End("deferred", waits=(4.5 * 3600, 8 * 3600)),
     Action.SUPPRESS: End("failed", suppressed=True),
     Action.ASK_USER: End("failed"),
     Action.NEXT_MODE: End("sent", "template"),

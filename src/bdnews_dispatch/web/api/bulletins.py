@@ -14,20 +14,9 @@ from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.subscribers.fields import SectionNames
 from bdnews_dispatch.subscribers.targeting import read_target
-from bdnews_dispatch.web.api.calls import (
-    Answer,
-    Body,
-    Call,
-    Created,
-    Endpoint,
-    Moment,
-    Numbered,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Body, Moment, Numbered, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS
 
 _Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]

@@ -11,22 +11,20 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.settling import resolve, resolve_all, tries_of
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.subscribers.models import Channel
-from bdnews_dispatch.web.api.calls import (
+from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.models import (
     HIGHEST_LONG,
     Answer,
     Asked,
     Body,
-    Call,
-    Endpoint,
     Id,
     LongId,
     Numbered,
     Page,
     PageQuery,
     Text,
-    page_of,
-    read_cursor,
 )
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CLOCK
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bdnews_dispatch import __version__
-from bdnews_dispatch.web.api.calls import TAGS, Endpoint
+from bdnews_dispatch.web.api.calls import Endpoint
+from bdnews_dispatch.web.api.conditions import TAGS
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.problems import CONTENT_TYPE, Problem
 from bdnews_dispatch.web.keys import PAGES

@@ -16,21 +16,9 @@ from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publishing import find_issue
 from bdnews_dispatch.subscribers.targeting import Target, read_target
-from bdnews_dispatch.web.api.calls import (
-    Answer,
-    Body,
-    Call,
-    Created,
-    Endpoint,
-    Id,
-    Moment,
-    Numbered,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Body, Id, Moment, Numbered, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS
 
 _Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]

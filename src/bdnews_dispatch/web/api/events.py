@@ -8,18 +8,9 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.messaging.models import Event
-from bdnews_dispatch.web.api.calls import (
-    HIGHEST_LONG,
-    Answer,
-    Call,
-    Endpoint,
-    Page,
-    PageQuery,
-    Text,
-    cursor_of,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.models import HIGHEST_LONG, Answer, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import cursor_of, page_of, read_cursor
 from bdnews_dispatch.webhooks.sending import INTERNAL
 
 

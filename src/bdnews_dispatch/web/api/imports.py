@@ -16,17 +16,8 @@ from bdnews_dispatch.subscribers.imports.models import ImportMode, ImportState
 from bdnews_dispatch.subscribers.imports.receiving import receive
 from bdnews_dispatch.subscribers.imports.result import result_lines
 from bdnews_dispatch.subscribers.imports.starting import Choices, begin, cancel, choose, find_run, told
-from bdnews_dispatch.web.api.calls import (
-    UPLOADED,
-    Answer,
-    Asked,
-    Body,
-    Call,
-    Created,
-    Endpoint,
-    Numbered,
-    Text,
-)
+from bdnews_dispatch.web.api.calls import UPLOADED, Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Asked, Body, Numbered, Text
 from bdnews_dispatch.web.api.problems import ApiError
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 

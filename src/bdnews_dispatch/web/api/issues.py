@@ -15,20 +15,9 @@ from bdnews_dispatch.issues.parsing import parse_detected
 from bdnews_dispatch.issues.publishing import find_issue
 from bdnews_dispatch.issues.publishing import publish as publish_issue
 from bdnews_dispatch.issues.publishing import withdraw as withdraw_issue
-from bdnews_dispatch.web.api.calls import (
-    UPLOADED,
-    Answer,
-    Asked,
-    Call,
-    Created,
-    Endpoint,
-    Id,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import UPLOADED, Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Asked, Id, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.api.problems import ApiError
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 

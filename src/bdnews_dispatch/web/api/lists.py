@@ -8,20 +8,9 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers import lists as rooms
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.agreements import Proof
-from bdnews_dispatch.web.api.calls import (
-    Answer,
-    Asked,
-    Body,
-    Call,
-    Created,
-    Endpoint,
-    Id,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_name_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Asked, Body, Id, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_name_cursor
 from bdnews_dispatch.web.keys import CLOCK
 
 _Name = Annotated[Text, Field(min_length=1, max_length=100, pattern=r"^[^/]*\S[^/]*$")]

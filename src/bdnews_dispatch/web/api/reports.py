@@ -9,7 +9,8 @@ from bdnews_dispatch.dispatch.models import DispatchKind
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.reports import reading
 from bdnews_dispatch.reports.models import Dimension
-from bdnews_dispatch.web.api.calls import Answer, Asked, Call, Day, Endpoint, Numbered, Text
+from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Asked, Day, Numbered, Text
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS, SETTINGS
 
 

@@ -8,18 +8,9 @@ from sqlmodel import col, select
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers import segments as rooms
 from bdnews_dispatch.subscribers.models import Segment
-from bdnews_dispatch.web.api.calls import (
-    Answer,
-    Asked,
-    Body,
-    Call,
-    Endpoint,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_name_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Asked, Body, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_name_cursor
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS
 
 

@@ -21,21 +21,9 @@ from bdnews_dispatch.subscribers.models import (
 )
 from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
-from bdnews_dispatch.web.api.calls import (
-    Answer,
-    Asked,
-    Body,
-    Call,
-    Created,
-    Endpoint,
-    Id,
-    Numbered,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Asked, Body, Id, Numbered, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CLOCK, LINKS, PUBLICATIONS
 
 _Sections = Annotated[list[Annotated[Text, Field(max_length=40)]], Field(max_length=50)]

@@ -9,17 +9,9 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers import suppressions as rooms
 from bdnews_dispatch.subscribers.fields import LONGEST_ADDRESS, address_key, read_address, read_openid
 from bdnews_dispatch.subscribers.models import Channel, Suppression
-from bdnews_dispatch.web.api.calls import (
-    Answer,
-    Body,
-    Call,
-    Endpoint,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.models import Answer, Body, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CLOCK
 
 

@@ -7,20 +7,9 @@ from pydantic import Field
 from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
-from bdnews_dispatch.web.api.calls import (
-    HIGHEST_LONG,
-    Answer,
-    Body,
-    Call,
-    Created,
-    Endpoint,
-    Numbered,
-    Page,
-    PageQuery,
-    Text,
-    page_of,
-    read_cursor,
-)
+from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
+from bdnews_dispatch.web.api.models import HIGHEST_LONG, Answer, Body, Numbered, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CLOCK, LINKS, SETTINGS
 from bdnews_dispatch.webhooks import endpoints as rooms
 from bdnews_dispatch.webhooks.models import Webhook
