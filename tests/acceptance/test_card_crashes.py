@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SAMPLE = Path(__file__).parents[2] / "config" / "samples" / "dsj-sample.md"
 MILLISECONDS = 50.0
 LEASE_SECONDS = 2
-READERS, KILLS, MASS_KILLS = (2_000, 20, 5) if FULL else (500, 4, 1)
+READERS, KILLS, MASS_KILLS = (2_000, 20, 5) if FULL else (400, 2, 1)
 
 
 def openid(number: int) -> str:

@@ -111,7 +111,7 @@ def settled(machine: "Machine", dispatch: str, number: int) -> dict[str, Any]:
 
 @pytest.mark.fault(1, 5)
 def test_twenty_kills_of_twenty_thousand(machine: "Machine", world: World) -> None:
-    number, kills = (20_000, 20) if FULL else (3_000, 8)
+    number, kills = (20_000, 20) if FULL else (2_500, 5)
     dispatch = started(machine, number)
     killed_again_and_again(machine, world, kills)
     counts = settled(machine, dispatch, number)["counts"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 3
 WORKERS = 3
 #: The fault table's size; without BDNEWS_TEST_FULL a part of it, so that all tests take less than a quarter of an hour.
-NUMBER, KILLS, STOPS, CRASHES = (14_000, 20, 5, 2) if FULL else (4_000, 6, 2, 2)
+NUMBER, KILLS, STOPS, CRASHES = (14_000, 20, 5, 2) if FULL else (4_000, 4, 2, 1)
 #: What the relay takes for each mail when few are left while faults are still to come: they must fall into the run,
 #: however slow the machine is.
 SLOW_SECONDS = 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["world"]
 
 KILLS = 10 if FULL else 2
-BURST_SECONDS, READERS = (60.0, 20_000) if FULL else (3.0, 1_500)
+BURST_SECONDS, READERS = (60.0, 20_000) if FULL else (2.0, 1_200)
 CONNECTIONS = 32
 
 
