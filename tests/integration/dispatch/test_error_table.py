@@ -48,7 +48,8 @@ OF_USER: Mapping[Action, End] = {
     Action.REFUSE: End("failed"),
 }
 CHANNEL = {Action.STOP, Action.PERSON, Action.RENEW}
-LATER = {Action.NEXT_MINUTE: (0.0, 61.0), Action.NEXT_DAY: (1.0, 86_401.0)}
+#: A quarter may be added, so that not all come back at once.
+LATER = {Action.NEXT_MINUTE: (0.0, 76.0), Action.NEXT_DAY: (1.0, 108_001.0)}
 USERS = [code for code, row in TABLE.items() if row.action in OF_USER] + [UNLISTED]
 
 
