@@ -4,19 +4,26 @@ In: parcels from the stock of its way. Out: outcomes, told to `Endings`. Caller:
 """
 
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 
+from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
 from bdnews_dispatch.channels.wechat.modes import Mode, ModeClosed, Plan
 from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.chances import REPEATABLE
 from bdnews_dispatch.dispatch.composing import not_composed
 from bdnews_dispatch.dispatch.endings import Endings
 from bdnews_dispatch.dispatch.ledger import Ledger
 from bdnews_dispatch.dispatch.ledger_store import CardGate
+from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.dispatch.stock import Parcel
 from bdnews_dispatch.dispatch.ways import CardWay
 from bdnews_dispatch.errors import StorageError
@@ -66,22 +73,56 @@ class CardLane:
         """The ledger's gate, with what the mode needs."""
         return await self._ledger.gate(parcel.claim, CardGate(mode, taking))
 
+    async def now_by(self, parcel: Parcel, mode: Mode, *acts: tuple[Taking, Act]) -> bool:
+        """The row of a card in flight gets its next mode, with what that uses up.
+
+        Returns:
+            Whether it may go so: there is one left, and the row is still ours.
+
+        Raises:
+            StorageError: it could not be written: the call must not be made.
+        """
+        claim, now = parcel.claim, self._clock()
+        repeatable = mode == REPEATABLE
+        row = (
+            update(Delivery)
+            .where(
+                col(Delivery.id) == claim.delivery_id,
+                col(Delivery.epoch) == claim.epoch,
+                col(Delivery.state) == DeliveryState.IN_FLIGHT,
+            )
+            .values(mode=mode, called_at=now if repeatable else None)
+        )
+        try:
+            async with self._database.write_beside() as session:
+                if not await self._change(session, acts):
+                    return False
+                if not (await session.execute(row)).rowcount:  # type: ignore[attr-defined]  # of a cursor
+                    await session.rollback()
+                    return False
+        except SQLAlchemyError as error:
+            raise StorageError(f"账本写不进去：{type(error).__name__}", hint="未发出的都已保留。") from error
+        return True
+
     def taking_of(self, mode: Mode, openid: str) -> Taking | None:
         """What a message by this mode uses up."""
         return taking_of(mode, openid, self._way.account, self._clock())
 
-    async def change(self, *acts: tuple[Taking, Act]) -> bool:
-        """Whether the last of these changed something; all in one transaction, what is counted in everybody's order."""
-        changed: dict[tuple[Taking, Act], int] = {}
+    async def give_up(self, *acts: tuple[Taking, Act]) -> None:
+        """Behind the last mode."""
         try:
             async with self._database.write_beside() as session:
-                for taking, act in sorted(acts):
-                    found = await session.execute(*for_session(taking, act, self._clock()))
-                    changed[taking, act] = found.rowcount  # type: ignore[attr-defined]  # of a cursor, as text() gives
+                await self._change(session, acts)
         except SQLAlchemyError as error:  # the platform keeps count as well
             logger.warning("wechat.not_counted", extra={"error": type(error).__name__})
-            return False
-        return changed[acts[-1]] > 0
+
+    async def _change(self, session: AsyncSession, acts: Sequence[tuple[Taking, Act]]) -> bool:
+        """In everybody's order. Returns: whether all that was to be taken was there."""
+        may = True
+        for taking, act in sorted(acts):
+            found = await session.execute(*for_session(taking, act, self._clock()))
+            may &= act != "take" or found.rowcount > 0  # type: ignore[attr-defined]  # of a cursor
+        return may
 
 
 class _Held:
@@ -97,7 +138,8 @@ class _Held:
         """For the first mode of the plan."""
         assert self.plan is not None  # noqa: S101  # the channel asks with a plan
         first = self.plan.single[0]
-        taking = self._lane.taking_of(first, self._parcel.target)
+        again = self._parcel.chances.only  # the first call has taken it, and the platform counts it once
+        taking = None if again else self._lane.taking_of(first, self._parcel.target)
         if not await self._lane.pass_gate(self._parcel, first, taking):
             return False
         self.taking = taking
@@ -109,10 +151,13 @@ class _Held:
         if self.taking is not None:
             acts.append((self.taking, "spend" if closed.code in _NONE_LEFT else "give_back"))
             self.taking = None
-        wanted = self._lane.taking_of(then, self._parcel.target) if then is not None else None
+        if then is None:
+            await self._lane.give_up(*acts)
+            return False
+        wanted = self._lane.taking_of(then, self._parcel.target)
         if wanted is not None:
             acts.append((wanted, "take"))
-        if acts and not await self._lane.change(*acts) and wanted is not None:
+        if not await self._lane.now_by(self._parcel, then, *acts):
             return False
         self.taking = wanted
         return True

@@ -5,13 +5,14 @@ In: claims, and how their followers stand. Out: `Chances` by delivery. Caller: s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import func
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.wechat import Chances
-from bdnews_dispatch.dispatch.ledger_store import Claim
+from bdnews_dispatch.dispatch.ledger_store import SAME_KEY_HOLDS, Claim
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.subscribers.audience import Person
 
@@ -21,7 +22,7 @@ NO_MASS: Mapping[str, str] = {
     "wechat.mass_refused": "微信没有接受这次群发",
 }
 #: The mode whose calls the platform knows again by their id.
-_REPEATABLE = "template"
+REPEATABLE = "template"
 
 
 async def narrowed(
@@ -29,6 +30,7 @@ async def narrowed(
     claims: Sequence[Claim],
     found: Mapping[int, Person],
     of_openid: Mapping[str, Chances],
+    now: datetime,
 ) -> dict[int, Chances]:
     """The chances of each claim whose person has an openid that was looked up; of the others none.
 
@@ -37,21 +39,22 @@ async def narrowed(
         of_openid: how they stand.
     """
     special = await session.exec(
-        select(Delivery.id, Delivery.mode, Delivery.reason).where(
+        select(Delivery.id, Delivery.mode, Delivery.reason, Delivery.called_at).where(
             col(Delivery.id).in_([claim.delivery_id for claim in claims]),
-            or_(Delivery.mode == _REPEATABLE, func.length(Delivery.reason) > 0),
+            or_(Delivery.mode == REPEATABLE, func.length(Delivery.reason) > 0),
         )
     )
-    history = {id_: (mode, reason) for id_, mode, reason in special}
+    history = {id_: (mode, reason, called_at) for id_, mode, reason, called_at in special}
     narrow = {}
     for claim in claims:
         person = found.get(claim.subscriber_id)
         if person is None:
             continue
         chances = of_openid.get(person.openid or "", Chances())
-        mode, reason = history.get(claim.delivery_id, ("", ""))
-        if mode == _REPEATABLE:
-            chances = replace(chances, only=mode, templates_left=True)
+        mode, reason, called_at = history.get(claim.delivery_id, ("", "", None))
+        if mode == REPEATABLE:
+            late = called_at is None or called_at <= now - SAME_KEY_HOLDS
+            chances = replace(chances, only=mode, too_late=late, templates_left=True)
         elif reason in NO_MASS:
             chances = replace(chances, no_mass=NO_MASS[reason])
         narrow[claim.delivery_id] = chances

@@ -74,15 +74,13 @@ class Endings:
         wait = way.breaker.failed()
         if wait is None:
             wait = way.breaker.closed_for() or 1.0
-            return Outcome(
-                OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=outcome.retry_after or wait
-            )
+            return outcome._replace(retry_after=outcome.retry_after or wait)
         words = f"{claim.channel} 通道暂不可用：{outcome.text} 未发出的都已保留，{wait:.0f} 秒后自动再试。"
         logger.warning(
             "channel.breaker_open", extra={"channel": way.name, "code": outcome.code, "wait": wait}
         )
         self._say(claim.dispatch_id, words)
-        later = Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text, retry_after=wait)
+        later = outcome._replace(retry_after=wait)
         self.give_back(way.stock.withdraw(), later)
         return later
 
@@ -128,7 +126,7 @@ class Endings:
         """Pause the dispatch until a person has mended the configuration; only then give back what is held, so that
         nobody tries again before.
         """
-        claim, later = parcel.claim, Outcome(OutcomeKind.UNAVAILABLE, outcome.code, outcome.text)
+        claim, later = parcel.claim, outcome._replace(remedy=Remedy.NONE, retry_after=None)
         try:
             with suppress(StateError):  # another message has said it already
                 async with self._database.write() as session:

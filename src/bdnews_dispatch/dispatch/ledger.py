@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import NamedTuple, Self
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
+from bdnews_dispatch.channels.wechat.channel import MASS_ASIDE
 from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.ledger_store import (
@@ -257,7 +258,8 @@ class Ledger:
                 reason = (
                     "" if outcome.kind is OutcomeKind.GATE_CLOSED else outcome.code
                 )  # the store knows why
-                back.append(GivenBack(claim, reason, now + timedelta(seconds=outcome.retry_after or 0)))
+                due = now + timedelta(seconds=outcome.retry_after or 0)
+                back.append(GivenBack(claim, reason, due, _kept(outcome)))
             elif outcome.kind is OutcomeKind.SKIPPED:
                 skipped.append(Skipped(claim, outcome.code))
             elif outcome.remedy is Remedy.OTHER_CHANNEL:
@@ -281,7 +283,8 @@ class Ledger:
         if outcome.kind is OutcomeKind.REFUSED:
             return Settled(claim, outcome, DeliveryState.FAILED, outcome.code[:100], None)
         first = claim.first_tried_at or now
-        if now - first >= timedelta(hours=self._settings.retry_limit_hours):
+        limit = timedelta(hours=self._settings.retry_limit_hours)
+        if now - first >= limit and outcome.code != MASS_ASIDE:
             return Settled(claim, outcome, DeliveryState.FAILED, f"retry_limit:{outcome.code}"[:100], None)
         due = next_try(
             now,
@@ -289,8 +292,7 @@ class Ledger:
             first_seconds=self._settings.retry_first_seconds,
             asked_seconds=outcome.retry_after,
         )
-        mode = outcome.mode if outcome.rule == SAME_KEY else ""
-        return Settled(claim, outcome, DeliveryState.DEFERRED, outcome.code[:100], due, mode)
+        return Settled(claim, outcome, DeliveryState.DEFERRED, outcome.code[:100], due, _kept(outcome))
 
     async def _renew_leases(self) -> None:
         """Say that these are still held; only what is in this process's memory is ever renewed."""
@@ -317,3 +319,8 @@ class Ledger:
         return await self._store.recover(
             self._clock(), UNANSWERED[self._settings.uncertain], self._held.keys()
         )
+
+
+def _kept(outcome: Outcome) -> str:
+    """The mode of a call that must be made again just so; of all else none."""
+    return outcome.mode if outcome.rule == SAME_KEY else ""

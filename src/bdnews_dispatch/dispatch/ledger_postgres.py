@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from bdnews_dispatch.channels.outcome import Outcome
 from bdnews_dispatch.db.postgres import BY_KEYS, OneConnection
-from bdnews_dispatch.dispatch.ledger_sqlite import BY_MAIL, MAIL_WANTED
+from bdnews_dispatch.dispatch.ledger_sqlite import BY_MAIL, CALLED_AT, MAIL_WANTED, MODE_BACK, TRIED_FIRST
 from bdnews_dispatch.dispatch.ledger_store import SAME_KEY_HOLDS, Claim, Group, read_sections, storable
 from bdnews_dispatch.dispatch.models import DUE, HELD
 from bdnews_dispatch.dispatch.states import DeliveryState
@@ -84,8 +84,9 @@ SETTLED = f"""
 WITH settled AS (
     UPDATE delivery
     SET state = told.state, reason = told.reason, worker = NULL, lease_until = NULL, attempts = attempts + 1,
-        mode = told.kept,
-        first_tried_at = coalesce(first_tried_at, $1), due_at = coalesce(told.due_at, delivery.due_at),
+        mode = told.kept, called_at = CASE WHEN told.kept <> '' THEN called_at END,
+        first_tried_at = {TRIED_FIRST.format(reason="told.reason", now="$1")},
+        due_at = coalesce(told.due_at, delivery.due_at),
         sent_at = CASE told.state WHEN 'sent' THEN $1 END, updated_at = $1
     FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[], $7::timestamptz[], $8::text[], $9::text[],
         $10::text[], $11::text[], $12::text[], $13::text[])
@@ -93,7 +94,6 @@ WITH settled AS (
     WHERE delivery.id = told.id AND delivery.epoch = told.epoch
     AND ((worker = $2 AND {_IS_HELD})
         OR (worker IS NULL AND delivery.state = 'uncertain'))
-    AND (delivery.state <> 'claimed' OR told.state IN ('failed', 'deferred'))
     RETURNING delivery.id, told.mode, told.outcome, told.code, told.text, told.reference
 )
 INSERT INTO attempt (delivery_id, at, outcome, code, text, mode, reference)
@@ -111,10 +111,10 @@ _REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'
 
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="told.reason")}, mode = '', worker = NULL,
-    lease_until = NULL,
-    due_at = told.due_at, updated_at = $1
-FROM unnest($3::bigint[], $4::int[], $5::text[], $6::timestamptz[]) AS told (id, epoch, reason, due_at)
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason="told.reason")},
+    {MODE_BACK.format(mode="told.kept")}, worker = NULL, lease_until = NULL, due_at = told.due_at, updated_at = $1
+FROM unnest($3::bigint[], $4::int[], $5::text[], $6::timestamptz[], $7::text[])
+    AS told (id, epoch, reason, due_at, kept)
 WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND {_IS_HELD}
 RETURNING delivery.id
 """  # constants of this module
@@ -138,7 +138,7 @@ WITH passed AS (
     UPDATE delivery
     SET state = {BY_MAIL.format(yes="'skipped'", no="'failed'")},
         reason = {BY_MAIL.format(yes="'wechat.by_email'", no="told.code")},
-        worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = '',
+        worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = '', called_at = NULL,
         first_tried_at = coalesce(first_tried_at, $1), updated_at = $1
     FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[]) AS told (id, epoch, code, text)
     WHERE delivery.id = told.id AND delivery.epoch = told.epoch AND worker = $2 AND {_IS_HELD}
@@ -149,10 +149,13 @@ SELECT id, $1, 'refused', code, text, '', '' FROM passed
 RETURNING delivery_id
 """  # constants of this module
 
-#: One card: $3 id, $4 epoch, $5 mode.
+#: One card: $3 id, $4 epoch, $5 mode, $6 the earliest first call that is still made again.
 CARD_GATE = f"""
-UPDATE delivery SET state = 'in_flight', mode = $5, updated_at = $1
+UPDATE delivery
+SET state = 'in_flight', mode = $5::varchar, called_at = {CALLED_AT.format(mode="$5::varchar", now="$1")},
+    updated_at = $1
 WHERE delivery.id = $3 AND delivery.epoch = $4 AND worker = $2 AND {_IS_CLAIMED}
+AND (called_at IS NULL OR called_at > $6)
 AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')")}
 """  # constants of this module
 
@@ -191,7 +194,7 @@ UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=
 FROM over WHERE delivery.id = over.id
 """
 #: A template message is sent again while the platform still knows its id.
-_UNANSWERED = "CASE WHEN mode = 'template' AND updated_at > $5 THEN 'planned' ELSE $4::varchar END"
+_UNANSWERED = "CASE WHEN mode = 'template' AND called_at > $5 THEN 'planned' ELSE $4::varchar END"
 RECOVER_IN_FLIGHT = f"""{_OVER.format(state="in_flight")}
 UPDATE delivery
 SET state = {_UNANSWERED}, {_FREE}, reason = 'lease_ended',
@@ -259,8 +262,9 @@ class PostgresLedgerStore:
                 ids, epochs = _which([back.claim for back in group.given_back])
                 reasons = [storable(back.reason, 100) for back in group.given_back]
                 dues = [back.due_at for back in group.given_back]
+                modes = [back.mode for back in group.given_back]
                 rows = await connection.fetch(
-                    GIVE_BACK, group.moment, self.worker, ids, epochs, reasons, dues
+                    GIVE_BACK, group.moment, self.worker, ids, epochs, reasons, dues, modes
                 )
                 hit.update(row[0] for row in rows)
             if group.skipped:
@@ -306,7 +310,7 @@ class PostgresLedgerStore:
             card = group.cards.get(claim.delivery_id)
             if card is None or claim.delivery_id in none_left:
                 continue
-            of_card = claim.delivery_id, claim.epoch, card.mode
+            of_card = claim.delivery_id, claim.epoch, card.mode, group.moment - SAME_KEY_HOLDS
             if _number(await connection.execute(CARD_GATE, group.moment, self.worker, *of_card)):
                 opened.add(claim.delivery_id)
             elif card.taking is not None:

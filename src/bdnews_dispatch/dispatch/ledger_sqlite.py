@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bdnews_dispatch.channels.outcome import Outcome
+from bdnews_dispatch.channels.wechat.channel import MASS_ASIDE
 from bdnews_dispatch.db.direct import DirectWriter, read_moment, stored
 from bdnews_dispatch.dispatch.ledger_store import (
     SAME_KEY_HOLDS,
@@ -63,8 +64,17 @@ AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", ot
     for channel, other in _OTHER.items()
 }
 
-#: A card's: its mode is kept with it, for whoever finds it in flight.
-CARD_GATE = GATES[Channel.WECHAT].replace("SET state = 'in_flight',", "SET state = 'in_flight', mode = ?5,")
+#: A mode whose calls the platform knows again by their id; how long it does is counted from the first of them.
+CALLED_AT = "CASE WHEN {mode} = 'template' THEN coalesce(called_at, {now}) END"
+#: A card's: its mode is kept with it, for whoever finds it in flight. A call that was made too long ago is not made
+#: again; what becomes of it is decided when it is claimed the next time.
+CARD_GATE = (
+    GATES[Channel.WECHAT].replace(
+        "SET state = 'in_flight',",
+        f"SET state = 'in_flight', mode = ?5, called_at = {CALLED_AT.format(mode='?5', now='?1')},",
+    )
+    + "AND (called_at IS NULL OR called_at > ?6)"
+)
 
 #: An acceptance that is known counts even where a recovery has meanwhile called the delivery uncertain, or given it
 #: back and nobody has claimed it since: the epoch is still the same.
@@ -76,14 +86,19 @@ WHERE id = ? AND epoch = ?
 AND ((worker = ? AND state = 'in_flight') OR (worker IS NULL AND state IN ('uncertain', 'planned')))
 """
 
+#: Waiting for the mass message is no try: it may take days, and none of them counts towards the limit.
+TRIED_FIRST = (
+    f"CASE WHEN {{reason}} = '{MASS_ASIDE}' THEN first_tried_at ELSE coalesce(first_tried_at, {{now}}) END"
+)
+
 OTHER_RESULT = f"""
 UPDATE delivery
 SET state = :state, reason = :reason, worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = :mode,
-    first_tried_at = coalesce(first_tried_at, :now), sent_at = :sent, due_at = coalesce(:due, due_at),
-    updated_at = :now
+    called_at = CASE WHEN :mode <> '' THEN called_at END,
+    first_tried_at = {TRIED_FIRST.format(reason=":reason", now=":now")}, sent_at = :sent,
+    due_at = coalesce(:due, due_at), updated_at = :now
 WHERE id = :id AND epoch = :epoch
 AND ((worker = :worker AND {HELD}) OR (worker IS NULL AND state = 'uncertain'))
-AND (state <> 'claimed' OR :state IN ('failed', 'deferred'))
 """  # constants of this module
 
 #: Where a delivery goes whose claim ended without a try: it may be claimed again, or it is over.
@@ -98,9 +113,13 @@ _BACK = f"""CASE
 _STATE_BACK = _BACK.format(cancelled="'cancelled'", left="'cancelled'", back="'planned'")
 _REASON_BACK = _BACK.format(cancelled="'dispatch_cancelled'", left="'not_wanted'", back="{reason}")
 
+#: Before its gate a delivery keeps what an earlier call has left with it.
+MODE_BACK = """mode = CASE WHEN state || '' = 'claimed' THEN mode ELSE {mode} END,
+    called_at = CASE WHEN state || '' = 'claimed' OR {mode} <> '' THEN called_at END"""
+
 GIVE_BACK = f"""
 UPDATE delivery
-SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=":reason")}, mode = '',
+SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=":reason")}, {MODE_BACK.format(mode=":mode")},
     worker = NULL, lease_until = NULL, due_at = :due, updated_at = :now
 WHERE id = :id AND epoch = :epoch AND worker = :worker AND {HELD}
 """  # constants of this module
@@ -140,7 +159,7 @@ PASS_ON = f"""
 UPDATE delivery
 SET state = {BY_MAIL.format(yes="'skipped'", no="'failed'")},
     reason = {BY_MAIL.format(yes="'wechat.by_email'", no=":reason")},
-    worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = '',
+    worker = NULL, lease_until = NULL, attempts = attempts + 1, mode = '', called_at = NULL,
     first_tried_at = coalesce(first_tried_at, :now), updated_at = :now
 WHERE id = :id AND epoch = :epoch AND worker = :worker AND {HELD}
 """  # constants of this module
@@ -165,7 +184,7 @@ UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=
 WHERE {HELD} AND state = 'claimed' AND {_OVER}
 """  # constants of this module
 #: A template message is sent again while the platform still knows its id.
-_UNANSWERED = "CASE WHEN mode = 'template' AND updated_at > :recent THEN 'planned' ELSE :state END"
+_UNANSWERED = "CASE WHEN mode = 'template' AND called_at > :recent THEN 'planned' ELSE :state END"
 RECOVER_IN_FLIGHT = f"""
 UPDATE delivery
 SET state = {_UNANSWERED}, {_FREE}, reason = 'lease_ended',
@@ -262,8 +281,9 @@ class SqliteLedgerStore:
             if delivery_id in hit:
                 cursor.execute(*for_sqlite(taking, "give_back", now))
         if group.cards:
+            recent = stored(group.moment - SAME_KEY_HOLDS)
             return [
-                self._card_gate(cursor, claim, group.cards.get(claim.delivery_id), now)
+                self._card_gate(cursor, claim, group.cards.get(claim.delivery_id), now, recent)
                 for claim in group.gates
             ]
         opened = []
@@ -275,7 +295,7 @@ class SqliteLedgerStore:
     def _give_back(self, cursor: sqlite3.Cursor, group: Group, now: str | None) -> set[int]:
         """Gives the ids of those that were ours to give back and had taken something."""
         hit, rows = set(), []
-        for claim, reason, due_at in group.given_back:
+        for claim, reason, due_at, mode in group.given_back:
             row = {
                 "id": claim.delivery_id,
                 "epoch": claim.epoch,
@@ -283,6 +303,7 @@ class SqliteLedgerStore:
                 "now": now,
                 "reason": reason,
                 "due": stored(due_at),
+                "mode": mode,
             }
             if claim.delivery_id in group.freed:
                 if cursor.execute(GIVE_BACK, row).rowcount:
@@ -307,7 +328,7 @@ class SqliteLedgerStore:
         return cursor.execute(PASS_ON, row).rowcount == 1
 
     def _card_gate(
-        self, cursor: sqlite3.Cursor, claim: Claim, card: CardGate | None, now: str | None
+        self, cursor: sqlite3.Cursor, claim: Claim, card: CardGate | None, now: str | None, recent: str | None
     ) -> bool:
         """Take what the card needs, then the gate; a gate that stays closed gives it back."""
         if card is None:
@@ -315,7 +336,7 @@ class SqliteLedgerStore:
             return cursor.rowcount == 1
         if card.taking is not None and not cursor.execute(*for_sqlite(card.taking, "take", now)).rowcount:
             return False
-        cursor.execute(CARD_GATE, (now, claim.delivery_id, claim.epoch, self.worker, card.mode))
+        cursor.execute(CARD_GATE, (now, claim.delivery_id, claim.epoch, self.worker, card.mode, recent))
         if cursor.rowcount:
             return True
         if card.taking is not None:

@@ -55,11 +55,15 @@ class GivenBack(NamedTuple):
     """A claim that ends without a try. `due_at`: when it may be claimed again.
 
     Where the dispatch is cancelled by then, or the reader has left, the delivery is over, with that as its reason.
+
+    Attributes:
+        mode: of a call that must be made again just so; before its gate a delivery keeps the one it has.
     """
 
     claim: Claim
     reason: str
     due_at: datetime
+    mode: str = ""
 
 
 class CardGate(NamedTuple):

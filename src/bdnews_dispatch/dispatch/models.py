@@ -101,6 +101,7 @@ class Delivery(SQLModel, table=True):
         reason: why it was skipped, failed, cancelled or deferred: a dotted name.
         worker, epoch, lease_until: who has claimed it; `epoch` grows with each claim, so an old one fails at the gate.
         mode: how it went out (`smtp`, `custom`, `template`).
+        called_at: of a mode whose calls are made again under the same id: when the first of them was made.
         untracked: its reader is not to be counted: no pixel, plain links, left out of rates.
     """
 
@@ -126,6 +127,7 @@ class Delivery(SQLModel, table=True):
     attempts: int = 0
     mode: str = Field(default="", max_length=20)
     untracked: bool = False
+    called_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     first_tried_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     updated_at: datetime = Field(sa_type=UtcDateTime)

@@ -170,7 +170,7 @@ async def _decide(session: AsyncSession, clock: Clock, which: ColumnElement[bool
     if then is DeliveryState.SENT:
         changes["sent_at"] = now
     else:
-        changes["mode"] = ""
+        changes |= {"mode": "", "called_at": None}
     rows = await session.execute(
         update(Delivery)
         .where(col(Delivery.id).in_(in_order(which, col(Delivery.state) == DeliveryState.UNCERTAIN)))

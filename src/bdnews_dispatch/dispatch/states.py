@@ -51,7 +51,19 @@ _S = DeliveryState
 DELIVERY_TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     # To sent: an acceptance that could only be stored after a recovery had given the delivery back.
     _S.PLANNED: frozenset({_S.CLAIMED, _S.CANCELLED, _S.SKIPPED, _S.SENT}),
-    _S.CLAIMED: frozenset({_S.IN_FLIGHT, _S.PLANNED, _S.DEFERRED, _S.FAILED, _S.SKIPPED, _S.CANCELLED}),
+    # To uncertain and sent: the answer to an earlier call was lost, and the platform no longer knows it by its id.
+    _S.CLAIMED: frozenset(
+        {
+            _S.IN_FLIGHT,
+            _S.PLANNED,
+            _S.DEFERRED,
+            _S.FAILED,
+            _S.SKIPPED,
+            _S.CANCELLED,
+            _S.UNCERTAIN,
+            _S.SENT,
+        }
+    ),
     # In flight, the other side may have it: only its answer, or the lack of one, leads on.
     # Back to planned: by the setting `delivery.uncertain = resend`, or where the channel knows that nothing went out.
     # To skipped: the platform has refused it by every mode, and a mail takes its place.

@@ -116,7 +116,7 @@ class Stocking:
                 of_openid: dict[str, Chances] = {}
                 for way, theirs in openids.items():
                     of_openid |= await chances_of(session, self._clock, way.account, theirs)
-                return await narrowed(session, claims, found, of_openid)
+                return await narrowed(session, claims, found, of_openid, self._clock())
         except SQLAlchemyError as error:  # given back by the gate or by their lease
             logger.warning("wechat.chances_not_read", extra={"error": type(error).__name__})
             return {}

@@ -292,7 +292,10 @@ async def test_a_service_message_that_got_no_answer_is_in_doubt(
     assert len(box.cards()) == 1
 
 
-@pytest.mark.parametrize(("status", "custom"), [(500, OutcomeKind.DEFERRED), (502, OutcomeKind.UNCERTAIN)])
+@pytest.mark.parametrize(
+    ("status", "custom"),
+    [(500, OutcomeKind.UNCERTAIN), (502, OutcomeKind.UNCERTAIN), (503, OutcomeKind.DEFERRED)],
+)
 async def test_http_errors(box: Sandbox, channel: WeChatChannel, status: int, custom: OutcomeKind) -> None:
     box.faults.on_wechat(PlatformFault("*", http=status, times=1))
     assert (await channel.send(card(1), opened)).kind is OutcomeKind.UNAVAILABLE  # it hit the token

@@ -12,6 +12,7 @@ from sqlmodel import col, select, update
 from tests.making import Station, open_station, readers
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
+from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
 from bdnews_dispatch.dispatch.ledger_store import (
     CardGate,
     Claim,
@@ -172,7 +173,7 @@ async def test_a_template_in_flight_is_sent_again_while_its_id_is_known(
         await session.execute(
             update(Delivery)
             .where(col(Delivery.id) == claims[0].delivery_id)
-            .values(updated_at=station.parts.clock() - timedelta(minutes=11))
+            .values(called_at=station.parts.clock() - timedelta(minutes=11))
         )
         await session.execute(
             update(Delivery).where(col(Delivery.id) == claims[1].delivery_id).values(mode="custom")
@@ -184,6 +185,46 @@ async def test_a_template_in_flight_is_sent_again_while_its_id_is_known(
         ("planned", "template"),
         ("planned", "template"),
     ]
+
+
+async def test_a_call_to_make_again_is_kept_through_whatever_comes_between(
+    station: Station, store: LedgerStore
+) -> None:
+    """Given back before its gate, behind it, and recovered: the same call, and the clock of the first one."""
+    claims, first = await claim(store, station), station.parts.clock()
+    cards = {held.delivery_id: CardGate("template", quota(9)) for held in claims}
+    await store.write(Group(first, claims, cards=cards))
+    later = first + timedelta(minutes=1)
+    lost = Outcome(OutcomeKind.DEFERRED, "timeout", "", "template", rule=SAME_KEY)
+    await store.write(
+        Group(
+            later,
+            settled=[
+                Settled(held, lost, DeliveryState.DEFERRED, "timeout", later, "template") for held in claims
+            ],
+        )
+    )
+    claims, _ = await store.claim(
+        1, Channel.WECHAT, 9, publication="dsj", moment=later, lease_until=later + timedelta(seconds=1)
+    )
+    gates = {held.delivery_id: CardGate("template", None) for held in claims[1:]}
+    assert await store.write(Group(later, claims[1:], cards=gates)) == [True] * 3
+    back = [GivenBack(claims[0], "", later), GivenBack(claims[1], "connect.refused", later, "template")]
+    await store.write(Group(later, given_back=[*back, GivenBack(claims[2], "-1", later)]))
+    await store.recover(later + timedelta(seconds=90), DeliveryState.UNCERTAIN, [])
+    assert [(d.state, d.mode, d.called_at) for d in await rows(station)] == [
+        ("planned", "template", first),
+        ("planned", "template", first),
+        ("planned", "", None),
+        ("planned", "template", first),
+    ]
+    late = first + timedelta(minutes=9)
+    claims, _ = await store.claim(
+        1, Channel.WECHAT, 9, publication="dsj", moment=late, lease_until=late + timedelta(minutes=1)
+    )
+    gates = {held.delivery_id: CardGate("template", None) for held in claims}
+    opened = await store.write(Group(late, claims, cards=gates))
+    assert opened == [False, False, True, False], "the platform may have forgotten their ids"
 
 
 async def test_a_mail_takes_the_place_of_a_card(station: Station, store: LedgerStore) -> None:

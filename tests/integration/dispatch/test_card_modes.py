@@ -24,6 +24,7 @@ from bdnews_dispatch.subscribers.models import Channel, Follower
 
 ALL = ["custom", "subscribe_long", "subscribe_once", "template"]
 READERS = 6
+TEMPLATE = "message/template/send"
 SETS_READERS = 1000 if FULL else 31
 
 
@@ -244,24 +245,75 @@ async def test_who_is_reached_by_no_mode_gets_the_mail(tmp_path: Path) -> None:
         )
 
 
-async def test_an_answer_that_was_lost_is_asked_for_again_by_the_same_mode(station: Station) -> None:
-    """Meanwhile the user has written: 客服 would be a second message."""
+async def lost(station: Station, **account: Any) -> int:
+    """A template message that arrives, and whose answer does not; it is due again. Returns: the dispatch."""
     await followers(station, number=1)
-    station.sandbox.faults.on_wechat(
-        PlatformFault("message/template/send", silence="drop", accepted=True, times=1)
-    )
+    station.sandbox.faults.on_wechat(PlatformFault(TEMPLATE, silence="drop", accepted=True))
     dispatch = await station.start(await station.publish(document()))
-    async with station.worker():
+    async with station.worker(wechat=account):
         while not await tries(station):
             await station.until(dispatch, "sending")
-    await writes(station, 1)
     async with station.parts.database.write() as session:
         delivery = (await session.exec(select(Delivery))).one()
-        assert delivery.mode == "template"
+        assert (delivery.mode, delivery.state) == ("template", "deferred")
         delivery.due_at = station.parts.clock() - timedelta(seconds=1)
-    async with station.worker():
+    return dispatch
+
+
+async def test_an_answer_that_was_lost_is_asked_for_again_by_the_same_mode(station: Station) -> None:
+    """Meanwhile the user has written: 客服 would be a second message. And the platform is busy at first, and away."""
+    dispatch = await lost(station, templates_a_day=1)
+    await writes(station, 1)
+    station.sandbox.faults.on_wechat(PlatformFault(TEMPLATE, code=-1))
+    async with station.worker(wechat={"templates_a_day": 1}):
+        while (await tries(station))[1].code != "-1":
+            await station.until(dispatch, "sending")
+    async with station.parts.database.write() as session:
+        (await session.exec(select(Delivery))).one().due_at = station.parts.clock() - timedelta(seconds=1)
+    async with station.worker(wechat={"templates_a_day": 1}):
         await station.until(dispatch)
     assert [card.mode for card in station.sandbox.cards()] == ["template"]
+    async with station.parts.database.read() as session:
+        (quota,) = (await session.exec(select(WeChatQuota))).all()
+    assert quota.used == 1, "the last one of the day, once"
+
+
+@pytest.mark.parametrize("why", ["too late", "mode taken out"])
+async def test_an_answer_that_was_lost_and_cannot_be_asked_for_is_in_doubt(
+    station: Station, why: str
+) -> None:
+    dispatch = await lost(station)
+    await writes(station, 1)
+    if why == "too late":
+        async with station.parts.database.write() as session:
+            delivery = (await session.exec(select(Delivery))).one()
+            delivery.called_at = station.parts.clock() - timedelta(minutes=9)
+    async with station.worker(wechat={"modes": ["custom"]} if why == "mode taken out" else {}):
+        while (await tries(station))[1].code != "wechat.same_key":
+            await station.until(dispatch, "sending")
+    async with station.parts.database.read() as session:
+        delivery = (await session.exec(select(Delivery))).one()
+    assert (delivery.state, delivery.mode) == ("uncertain", "")
+    last = (await tries(station))[1]
+    assert (last.mode, last.code) == ("template", "wechat.same_key")
+    assert len(station.sandbox.cards()) == 1
+
+
+async def test_a_card_in_flight_says_by_which_mode_it_goes_now(station: Station) -> None:
+    """Behind a mode that was closed: whoever finds it in flight must know whether the call may be made again."""
+    await followers(station, number=1)
+    await agrees(station, 1, ONE_TIME_TEMPLATE_ID)
+    station.sandbox.account.consents.reject(openid(1), ONE_TIME_TEMPLATE_ID)
+    station.sandbox.faults.on_wechat(PlatformFault(TEMPLATE, silence="hang", accepted=True))
+    await station.start(await station.publish())
+    async with station.worker(wechat={"timeout_seconds": 2}), asyncio.timeout(20):
+        while not station.sandbox.cards():
+            await asyncio.sleep(0.02)
+        async with station.parts.database.read() as session:
+            delivery = (await session.exec(select(Delivery))).one()
+            quota = (await session.exec(select(WeChatQuota))).one()
+    assert (delivery.state, delivery.mode, quota.used) == ("in_flight", "template", 1)
+    assert delivery.called_at is not None
 
 
 async def test_a_worker_says_at_its_start_what_the_account_has_not(

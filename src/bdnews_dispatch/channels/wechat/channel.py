@@ -18,7 +18,7 @@ from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient, PlatformEr
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
 from bdnews_dispatch.channels.wechat.fields import FieldError, clean, shorten, template_data
 from bdnews_dispatch.channels.wechat.modes import Mode, ModeClosed, ModeSettings, Plan, plan_of, said
-from bdnews_dispatch.channels.wechat.outcomes import outcome_of, unreachable
+from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY, outcome_of, unreachable
 from bdnews_dispatch.channels.wechat.token import TokenStore
 from bdnews_dispatch.clock import Clock, system_clock
 
@@ -36,6 +36,10 @@ Switch = Callable[[ModeClosed, Mode | None], Awaitable[bool]]
 #: Set aside for the mass message of the dispatch: its delivery waits under this code, for at most so long.
 MASS_ASIDE = "wechat.mass"
 _ASIDE_SECONDS = 600.0
+
+
+#: Behind a call whose answer was lost, these change nothing: the same call is still to be made again.
+_STILL_OWED = {OutcomeKind.DEFERRED, OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED}
 
 
 async def _always(_: ModeClosed, __: Mode | None) -> bool:
@@ -104,13 +108,16 @@ class WeChatChannel:
 
         Returns:
             What happened; `mode` says how it went out. Where no mode is possible, with the reason of each: DEFERRED
-            `wechat.mass` where the mass message may still take it, else REFUSED `wechat.no_mode`.
+            `wechat.mass` where the mass message may still take it, else REFUSED `wechat.no_mode`. Of a call that is
+            made again: with the rule `SAME_KEY` while it still has to be, UNCERTAIN where it can't be any more.
 
         Raises:
             Exception: what `gate` raises; nothing was sent then.
             asyncio.CancelledError: after the gate the delivery is in doubt.
         """
         outcome = await self._send(card, gate, switch)
+        if card.chances.only and outcome.kind in _STILL_OWED:
+            outcome = outcome._replace(mode=card.chances.only, rule=SAME_KEY)
         _log.debug(
             "wechat.outcome",
             extra={
@@ -153,6 +160,9 @@ class WeChatChannel:
                 return _with_reasons(accepted, self._before(mode, closed))
         if left is not None:
             await switch(left, None)
+        if card.chances.only:
+            text = said(self._ordered(closed))
+            return Outcome(OutcomeKind.UNCERTAIN, SAME_KEY, text, card.chances.only)
         return _no_mode(self._ordered(closed), mass=plan.mass)
 
     def _before(self, mode: Mode, closed: Mapping[Mode, ModeClosed]) -> list[ModeClosed]:

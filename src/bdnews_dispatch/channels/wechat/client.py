@@ -255,10 +255,8 @@ class AsyncWeChatClient(WeChatClient):  # type: ignore[misc]  # wechatpy has no 
         except (aiohttp.ClientError, OSError):
             raise lost("与微信的连接中断", "connection.lost", may_have_arrived=True) from None
         if status != 200:
-            # 502 and 504: a gateway got no answer, so the call may have been carried out behind it.
-            raise lost(
-                f"微信的服务器返回 HTTP {status}", f"http.{status}", may_have_arrived=status in {502, 504}
-            )
+            # Whoever says 5xx may have failed behind the call, or got no answer to it (RFC 9110, 15.6).
+            raise lost(f"微信的服务器返回 HTTP {status}", f"http.{status}", may_have_arrived=status >= 500)
         try:
             # Content types vary (text/plain is common), so aiohttp's own json() would refuse; control
             # characters in nicknames come unescaped.

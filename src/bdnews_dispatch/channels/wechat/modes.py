@@ -38,6 +38,7 @@ class Chances:
         masses_left: of this follower's quota of this month; the account's own are the job's affair.
         no_mass: why a mass message can't reach them in this dispatch; empty: it may.
         only: an answer to this mode was lost: the same call is made again, under the same id, and no other.
+        too_late: the platform no longer knows that id.
     """
 
     window: bool = False
@@ -47,6 +48,7 @@ class Chances:
     masses_left: bool = True
     no_mass: str = ""
     only: str = ""
+    too_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ def _why_not(mode: Mode, settings: ModeSettings, chances: Chances) -> tuple[str,
     """The first reason against a mode, with its code."""
     if chances.only and mode != chances.only:
         return "上一次发送没有得到答复，须用原来的方式再发", "wechat.same_key"
+    if chances.only and chances.too_late:
+        return "上一次发送没有得到答复，平台已不再认得它，再发可能重复", "wechat.same_key"
     reasons: Mapping[Mode, Sequence[tuple[bool, str, str]]] = {
         "custom": [(chances.window, "用户的客服窗口没有打开", "wechat.window")],
         "subscribe_long": [

@@ -8,8 +8,10 @@ from bdnews_dispatch.channels.wechat.codes import Action, row_for
 from bdnews_dispatch.channels.wechat.modes import ModeClosed
 from bdnews_dispatch.clock import beijing
 
-#: Behind -1 and HTTP 5xx.
+#: Behind -1 and HTTP 503.
 _BACK_OFF_SECONDS = 30.0
+#: The server "is currently unable to handle the request" (RFC 9110, 15.6.4): it has not been handled.
+_NOT_HANDLED = "http.503"
 #: After a timeout: well inside the ten minutes for which the platform remembers a client_msg_id.
 _SAME_KEY_SECONDS = 60.0
 #: `Outcome.rule` of a call whose answer was lost and that is made again: by the same mode, under the same id.
@@ -62,14 +64,10 @@ def outcome_of(error: PlatformError, *, mode: str, now: datetime, openid: str) -
 
 
 def unreachable(error: UnreachableError, *, mode: str) -> Outcome:
-    """No answer: only a 客服 message is in doubt; a template carries a client_msg_id, so the call is made
-    again.
-    """
+    """No answer: a template carries a client_msg_id, so the call is made again; what carries none is in doubt."""
     if error.of_token or (error.code == "connect.refused"):
         return Outcome(OutcomeKind.UNAVAILABLE, error.code, error.message, mode)
-    if error.may_have_arrived and mode != "template":
-        return Outcome(OutcomeKind.UNCERTAIN, error.code, f"{error.message}，可能已经送达", mode)
-    if error.may_have_arrived:
+    if error.may_have_arrived and mode == "template":
         return Outcome(
             OutcomeKind.DEFERRED,
             error.code,
@@ -78,6 +76,8 @@ def unreachable(error: UnreachableError, *, mode: str) -> Outcome:
             retry_after=_SAME_KEY_SECONDS,
             rule=SAME_KEY,
         )
+    if error.may_have_arrived and error.code != _NOT_HANDLED:
+        return Outcome(OutcomeKind.UNCERTAIN, error.code, f"{error.message}，可能已经送达", mode)
     return Outcome(OutcomeKind.DEFERRED, error.code, error.message, mode, retry_after=_BACK_OFF_SECONDS)
 
 
