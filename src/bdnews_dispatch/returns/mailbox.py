@@ -9,11 +9,12 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email import policy
 from email.parser import BytesHeaderParser
+from typing import TypeVar, TypeVarTuple
 
 from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError
@@ -24,6 +25,8 @@ from bdnews_dispatch.settings import MailboxSettings
 from bdnews_dispatch.telemetry import metrics
 
 logger = logging.getLogger(__name__)
+_Args = TypeVarTuple("_Args")
+_Result = TypeVar("_Result")
 
 #: Mails a look; the rest is for the next one, so that a full mailbox holds nothing up.
 _MOST_AT_ONCE = 200
@@ -109,15 +112,17 @@ class Mailbox:
         return polled
 
     async def _poll(self) -> Polled:
-        with self._told():
-            client = await asyncio.to_thread(self._open)
+        opened: list[IMAPClient] = []
         try:
             with self._told():
-                unread = await asyncio.to_thread(self._unread, client)
+                await _to_the_end(self._open, opened)
+            (client,) = opened
+            with self._told():
+                unread = await _to_the_end(self._unread, client)
             taken = waiting = not_ours = cut = 0
             for number in unread:
                 with self._told():
-                    raw, whole = await asyncio.to_thread(self._fetch, client, number)
+                    raw, whole = await _to_the_end(self._fetch, client, number)
                 if raw is None:  # somebody else has deleted it
                     continue
                 addresses = [local for local in _locals(raw) if self._taker.is_ours(local)][:_MOST_RECIPIENTS]
@@ -130,17 +135,18 @@ class Mailbox:
                     waiting += 1
                     continue
                 with self._told():
-                    await asyncio.to_thread(self._mark, client, number, move=bool(addresses))
+                    await _to_the_end(self._mark, client, number, bool(addresses))
             return Polled(taken, waiting, not_ours, cut)
         finally:
-            with suppress(IMAPClientError, OSError):
-                await asyncio.to_thread(client.logout)
+            for client in opened:
+                await _to_the_end(_close, client)
 
     async def _take(self, addresses: Sequence[str], raw: bytes) -> bool:
         read = await asyncio.to_thread(self._taker.read, raw)
         return all([await self._taker.take(local, raw, read) for local in addresses])
 
-    def _open(self) -> IMAPClient:
+    def _open(self, opened: list[IMAPClient]) -> None:
+        """Args: opened: gets the connection as soon as there is one, for whoever closes it."""
         settings = self._settings
         context = ssl.create_default_context(cafile=settings.ca_file or None)
         client = IMAPClient(
@@ -151,18 +157,13 @@ class Mailbox:
             ssl_context=context,
             timeout=settings.timeout_seconds,
         )
-        try:
-            if settings.security == "starttls":
-                client.starttls(context)
-            client.login(settings.username, settings.password.get_secret_value())
-            client.select_folder(settings.folder)
-            if settings.done and not client.folder_exists(settings.done):
-                client.create_folder(settings.done)
-        except BaseException:
-            with suppress(OSError):  # what went wrong counts, not that the connection is gone already
-                client.shutdown()
-            raise
-        return client
+        opened.append(client)
+        if settings.security == "starttls":
+            client.starttls(context)
+        client.login(settings.username, settings.password.get_secret_value())
+        client.select_folder(settings.folder)
+        if settings.done and not client.folder_exists(settings.done):
+            client.create_folder(settings.done)
 
     def _unread(self, client: IMAPClient) -> list[int]:
         return sorted(client.search(["UNSEEN", "UNDELETED"]))[:_MOST_AT_ONCE]
@@ -174,7 +175,7 @@ class Mailbox:
         raw = next((value for name, value in found.items() if name.startswith(b"BODY[]")), None)
         return (bytes(raw) if raw is not None else None), size <= self._max_bytes
 
-    def _mark(self, client: IMAPClient, number: int, *, move: bool) -> None:
+    def _mark(self, client: IMAPClient, number: int, move: bool) -> None:
         client.add_flags([number], [b"\\Seen"])
         if not (move and self._settings.done):
             return
@@ -207,6 +208,27 @@ class Mailbox:
             raise MailboxError(
                 f"退信邮箱 {where} 连不上：{error}", hint="请检查 mailbox.host 与网络；稍后会再试。"
             ) from error
+
+
+async def _to_the_end(step: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
+    """One step of the dialogue, in a thread; who is cancelled meanwhile waits for its end: nobody else may speak on
+    the connection before, or close it.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(step, *args))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _close(client: IMAPClient) -> None:
+    """Politely, else at once; what went wrong before counts, not that the connection is gone already."""
+    try:
+        client.logout()
+    except (IMAPClientError, OSError):
+        with suppress(OSError):
+            client.shutdown()
 
 
 def _words(error: Exception, settings: MailboxSettings) -> str:
