@@ -137,7 +137,7 @@ class Reconciler:
                 elif dispatch.planned_at is not None and await is_settled(session, dispatch.id):
                     ended.append(dispatch.id)
             jobs += [Job(JobKind.IMPORT, run_id) for run_id in await waiting_runs(session, now)]
-        if self._masses is not None and self._masses.wanted:
+        if self._masses is not None:
             jobs += [Job(JobKind.MASS, dispatch_id) for dispatch_id in await self._masses.waiting(planned)]
         for job in jobs:
             await self._queue.put(job)

@@ -175,8 +175,8 @@ async def test_codes_of_a_quota(station: Station, code: int) -> None:
 #: What becomes of four members who chose either: cards sent, mails, or the dispatch paused, or in doubt. Every row is
 #: above; here are those of mass sends, and one of each other action.
 OF_MASS: Mapping[int, str] = {
-    **dict.fromkeys([45028, 40130, 40032, 47003, 48001, 43019], "mails"),
-    **dict.fromkeys([40125, 53503, 53504, 53505, 48021, 45166], "paused"),
+    **dict.fromkeys([45028, 40130, 40032, 47003, 43019], "mails"),
+    **dict.fromkeys([40125, 53503, 53504, 53505, 48021, 45166, 48001], "paused"),
     **dict.fromkeys([89504, 89505], "in doubt"),
     40007: "cards",
     UNLISTED: "mails",

@@ -4,6 +4,7 @@ ledger and the platform count the same; whatever goes wrong, nobody is lost and 
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import pytest
 from sqlmodel import col, select
 from tests.making import FULL, SETS, Station, open_station, readers
 
+from bdnews_dispatch.dispatch.control import cancel, pause, resume
+from bdnews_dispatch.dispatch.mass.drafting import Drafting
+from bdnews_dispatch.dispatch.mass.job import MassJob
 from bdnews_dispatch.dispatch.mass.models import MassSend
 from bdnews_dispatch.dispatch.mass.reports import take_report
-from bdnews_dispatch.dispatch.models import Attempt, Delivery
+from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.official_account.takings import month_of
 from bdnews_dispatch.sandbox import SANDBOX_APPID, PlatformFault
-from bdnews_dispatch.subscribers.models import Channel
+from bdnews_dispatch.subscribers.models import Channel, Subscription
 
 SEND, DRAFT = "message/mass/send", "draft/add"
 READERS = 1000 if FULL else 186
@@ -153,7 +157,7 @@ async def test_a_lost_answer_is_asked_for_again_under_the_same_id(station: Stati
 
 @pytest.mark.parametrize(
     ("code", "mails"),
-    [(45028, True), (40003, True), (48001, True), (40007, False), (40032, True)],
+    [(45028, True), (40003, True), (40007, False), (40032, True)],
 )
 async def test_a_refusal_leads_another_way(station: Station, code: int, *, mails: bool) -> None:
     await followers(station, 4, "either", sets=1)
@@ -216,3 +220,120 @@ async def test_the_report_settles_whenever_it_comes(
     assert states == {state}
     (send,) = await sends(station)
     assert (send.sent_count, send.outcome) == (number, status)
+
+
+async def aside(station: Station) -> list[str]:
+    """The states of all cards."""
+    async with station.parts.database.read() as session:
+        found = await session.exec(select(Delivery.state).where(Delivery.channel == Channel.WECHAT))
+        return sorted(found)
+
+
+async def due_again(station: Station, **values: Any) -> None:
+    """Nobody waits for an answer any more, and nothing for its moment."""
+    async with station.parts.database.write() as session:
+        for send in await session.exec(select(MassSend)):
+            send.due_at = send.lease_until = station.parts.clock() - timedelta(seconds=1)
+            for name, value in values.items():
+                setattr(send, name, value)
+
+
+@pytest.mark.parametrize("fault", [PlatformFault(DRAFT, code=-1), PlatformFault(DRAFT, http=500)])
+async def test_a_draft_that_cannot_be_made_now_is_made_later(station: Station, fault: PlatformFault) -> None:
+    await followers(station, 4, sets=1)
+    station.sandbox.faults.on_wechat(replace(fault, hits=0))
+    dispatch = await start(station)
+    async with station.worker():
+        while not (found := await sends(station)):
+            await station.until(dispatch, "sending")
+        assert (found[0].state, found[0].members) == ("refused", 0)
+        assert found[0].due_at > station.parts.clock() + timedelta(seconds=20)
+        while "群发草稿未能建立" not in (await station.show(dispatch))["note"]:
+            await station.until(dispatch, "sending")
+        assert station.sandbox.platform.calls[DRAFT] == 1, "not asked again before"
+        await due_again(station)
+        await station.until(dispatch)
+    assert len(station.sandbox.cards()) == 4
+
+
+@pytest.mark.parametrize("what", ["no right", "cover"])
+async def test_a_draft_that_somebody_must_mend_pauses_with_words(station: Station, what: str) -> None:
+    await followers(station, 4, sets=1)
+    station.sandbox.faults.on_wechat(PlatformFault(DRAFT, code=48001))
+    dispatch = await start(station)
+    async with station.worker(wechat={"mass_cover": "/nowhere/cover.jpg"} if what == "cover" else {}):
+        shown = await station.until(dispatch, "paused")
+    assert ("wechat.mass_cover" if what == "cover" else "没有这个接口的权限") in shown["note"]
+    assert await aside(station) == ["deferred"] * 4
+
+
+async def test_stopped_while_the_draft_is_made(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    await followers(station, 4, sets=1)
+    real = Drafting.draft
+
+    async def slow(self: Drafting, account: Any, dispatch: Dispatch, sections: tuple[str, ...]) -> str:
+        media_id = await real(self, account, dispatch, sections)
+        async with station.parts.database.write() as session:
+            await pause(session, dispatch.id or 0)
+        return media_id
+
+    monkeypatch.setattr(Drafting, "draft", slow)
+    dispatch = await start(station)
+    async with station.worker():
+        await station.until(dispatch, "paused")
+    assert (await sends(station), await aside(station)) == ([], ["deferred"] * 4)
+    monkeypatch.setattr(Drafting, "draft", real)
+    async with station.parts.database.write() as session:
+        await resume(session, dispatch)
+    async with station.worker():
+        await station.until(dispatch)
+    assert len(station.sandbox.cards()) == 4
+
+
+async def test_a_worker_that_died_before_its_call(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its members pass the gate anew: one of them has left meanwhile."""
+    await followers(station, 4, sets=1)
+
+    async def dies(self: MassJob, send: MassSend) -> bool:
+        return False
+
+    with monkeypatch.context() as context:
+        context.setattr(MassJob, "_call", dies)
+        dispatch = await start(station)
+        async with station.worker():
+            while not await sends(station):
+                await station.until(dispatch, "sending")
+    await due_again(station)
+    async with station.parts.database.write() as session:
+        left = (await session.exec(select(Subscription).where(Subscription.subscriber_id == 1))).one()
+        left.ended_at = station.parts.clock()
+    async with station.worker():
+        while len(await sends(station)) < 2 or not (await sends(station))[1].msg_id:
+            await station.until(dispatch, "sending", "finished")
+    assert sorted(card.openid for card in station.sandbox.cards()) == [openid(n) for n in (2, 3, 4)]
+    assert (await sends(station))[0].outcome == "wechat.not_called"
+    assert await months(station) == Counter({openid(1): 0, **{openid(n): 1 for n in (2, 3, 4)}})
+
+
+@pytest.mark.parametrize("why", ["cancelled", "a day later"])
+async def test_a_lost_answer_that_must_not_be_asked_for_again(station: Station, why: str) -> None:
+    """While the dispatch is paused nothing is asked; then the platform might not know the id any more."""
+    await followers(station, 4, sets=1)
+    station.sandbox.faults.on_wechat(PlatformFault(SEND, silence="drop", accepted=True))
+    dispatch = await start(station)
+    async with station.worker():
+        while "同一编号" not in (await station.show(dispatch))["note"]:
+            await station.until(dispatch, "sending")
+        async with station.parts.database.write() as session:
+            await pause(session, dispatch)
+        day = station.parts.clock() - timedelta(hours=23, minutes=1)
+        await due_again(station, **({"created_at": day} if why == "a day later" else {}))
+        async with station.parts.database.write() as session:
+            if why == "cancelled":
+                await cancel(session, station.parts.clock, dispatch)
+            else:
+                await resume(session, dispatch)
+        while await aside(station) != ["uncertain"] * 4:
+            await station.until(dispatch, "sending", "cancelled")
+    assert station.sandbox.platform.calls[SEND] == 1
+    assert len(station.sandbox.cards()) == 4

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
+from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat.client import (
     AsyncWeChatClient,
     Attachment,
@@ -24,6 +24,8 @@ FEWEST, MOST = 2, 10_000
 #: What the platform takes of a draft, in characters; `CONTENT` is what it no longer takes.
 TITLE, AUTHOR, DIGEST, CONTENT = 32, 16, 128, 20_000
 _AGAIN_SECONDS = 60.0
+#: In place of an openid, where a call is about nobody.
+NOBODY = "\0"
 #: The answer says nothing certain: the same id again.
 _SAME_ID = {-1, 45066}
 
@@ -107,8 +109,12 @@ class MassSender:
 
 
 def _refused(error: PlatformError, now: datetime) -> Outcome:
-    result = outcome_of(error, mode="mass", now=now, openid="\0")
+    result = outcome_of(error, mode="mass", now=now, openid=NOBODY)
     if not isinstance(result, Outcome):
+        if result.stops:
+            return Outcome(
+                OutcomeKind.UNAVAILABLE, result.code, result.reason, "mass", remedy=Remedy.STOP_CHANNEL
+            )
         return Outcome(OutcomeKind.REFUSED, result.code, result.reason, "mass")
     if error.code in _SAME_ID:
         return result._replace(kind=OutcomeKind.DEFERRED, retry_after=_AGAIN_SECONDS, rule=SAME_KEY)

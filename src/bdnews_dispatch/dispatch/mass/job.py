@@ -15,8 +15,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind, Remedy
 from bdnews_dispatch.channels.wechat.channel import MASS_ASIDE
 from bdnews_dispatch.channels.wechat.client import PlatformError, UnreachableError
-from bdnews_dispatch.channels.wechat.mass import FEWEST, MassSender
-from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
+from bdnews_dispatch.channels.wechat.mass import FEWEST, NOBODY, MassSender
+from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY, outcome_of
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.control import note, pause
@@ -29,7 +29,7 @@ from bdnews_dispatch.dispatch.mass.sets import Waiting, portions, sets_of
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.reach import Reach
 from bdnews_dispatch.dispatch.states import DispatchState
-from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.errors import SettingsError, StateError
 from bdnews_dispatch.links import random_key
 from bdnews_dispatch.settings import WeChatSettings
 
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 #: A draft that is gone is made again so often; then the members go another way.
 _TRIES = 3
+_DRAFT_AGAIN = timedelta(seconds=60)
 _DRAFT_GONE, _NO_QUOTA = "40007", "45028"
 
 
@@ -83,7 +84,8 @@ class MassJob:
         now = self._clock()
         async with self._database.read() as session:
             again = {send.dispatch_id for send in await ledger.unfinished(session, now)}
-            ready = [id_ for id_ in dispatch_ids if await ledger.is_ready(session, id_, now)]
+            new = dispatch_ids if self.wanted else []
+            ready = [id_ for id_ in new if await ledger.is_ready(session, id_, now)]
         return sorted(again | set(ready))
 
     async def run(self, dispatch_id: int) -> None:
@@ -93,7 +95,8 @@ class MassJob:
                 s for s in await ledger.unfinished(session, self._clock()) if s.dispatch_id == dispatch_id
             ]
         for send in left:
-            await self._call(send)
+            if await self._may_call_again(send):
+                await self._call(send)
         async with self._database.read() as session:
             dispatch = await session.get(Dispatch, dispatch_id)
             if dispatch is None or dispatch.state is not DispatchState.SENDING:
@@ -124,17 +127,28 @@ class MassJob:
         self, account: Account, dispatch: Dispatch, sections: tuple[str, ...], ids: list[int]
     ) -> bool:
         """Returns: whether to go on with the next set."""
+        now = self._clock()
         try:
             media_id = await self._drafting.draft(account, dispatch, sections)
         except UnreachableError as error:
+            await self._rest(account, dispatch, sections, error.code, now + _DRAFT_AGAIN)
             await self._say(dispatch, f"群发草稿未能建立：{error.message} 未发出的都已保留，稍后自动再试。")
             return False
         except PlatformError as error:
-            await self._stop(dispatch, f"wechat：群发草稿未能建立：{error}")
+            result = outcome_of(error, mode="mass", now=now, openid=NOBODY)
+            if isinstance(result, Outcome) and result.kind is OutcomeKind.DEFERRED:
+                until = now + timedelta(seconds=result.retry_after or 0)
+                await self._rest(account, dispatch, sections, result.code, until)
+                await self._say(dispatch, f"群发草稿未能建立：{error} 未发出的都已保留，稍后自动再试。")
+            else:
+                await self._stop(dispatch, f"wechat：群发草稿未能建立：{error}")
+            return False
+        except SettingsError as error:
+            await self._stop(dispatch, f"wechat：{error.message}。{error.hint}")
             return False
         try:
             send = await self._commit(account, dispatch, sections, media_id, ids)
-        except NoRoom:
+        except (NoRoom, _NotNow):
             return False
         return send is None or await self._call(send)
 
@@ -148,26 +162,17 @@ class MassJob:
 
         Raises:
             NoRoom: the account may make no more calls for now.
+            _NotNow: the dispatch was stopped meanwhile, or somebody of it has come back to the card lane.
         """
         now = self._clock()
-        assert dispatch.id is not None  # noqa: S101  # read from the database
-        send = MassSend(
-            dispatch_id=dispatch.id,
-            appid=account.settings.appid,
-            sections=",".join(sections),
-            media_id=media_id,
-            client_msg_id=random_key(now),
-            members=0,
-            due_at=now,
-            lease_until=now + ledger.LEASE,
-            created_at=now,
-        )
+        send = _new_send(account, dispatch, sections, media_id, now)
         without: list[int] = []
         try:
             async with self._database.write() as session:
                 await self._pass_gate(session, account, send, ids, without)
         except NoRoom:
-            await self._wait(send, now)
+            await self._rest(account, dispatch, sections, "wechat.quota", _next_minute(now))
+            logger.info("wechat.mass_calls_used_up", extra={"dispatch": send.dispatch_id})
             raise
         except _TooFew:
             await self._put_back(without, MASS_ASIDE)  # the card lane finds that their quota is used up
@@ -180,6 +185,11 @@ class MassJob:
     ) -> None:
         """All that a send needs, or nothing. `without` gets those whose quota is used up."""
         now = send.created_at
+        dispatch = await session.get(Dispatch, send.dispatch_id, populate_existing=True)
+        if dispatch is None or dispatch.state is not DispatchState.SENDING:
+            raise _NotNow
+        if not await ledger.is_ready(session, send.dispatch_id, now):
+            raise _NotNow
         if not await take_calls(session, account.settings, now):
             raise NoRoom
         session.add(send)
@@ -191,6 +201,34 @@ class MassJob:
         if send.members < FEWEST:
             raise _TooFew
 
+    async def _may_call_again(self, send: MassSend) -> bool:
+        """What becomes of a send that somebody left: made again under its id, given up, or taken apart."""
+        account, now = self._account_of(send), self._clock()
+        async with self._database.write() as session:
+            found = await session.get(MassSend, send.id)
+            dispatch = await session.get(Dispatch, send.dispatch_id)
+            if found is None or dispatch is None or found.state is not MassState.READY:
+                return False
+            if not found.tries:  # its worker died before the call: the members pass the gate anew
+                await ledger.take_apart(session, now, found)
+                return False
+            why = ledger.why_not_again(found, dispatch.state, now)
+            if account is None:
+                why = f"现在的设置里没有公众号 {found.appid}"
+            if why or account is None:
+                words = f"上一次群发没有得到答复，不再重发：{why}"
+                outcome = Outcome(OutcomeKind.UNCERTAIN, SAME_KEY, words, "mass")
+                await ledger.await_person(session, now, found, outcome)
+                return False
+            if await take_calls(session, account.settings, now):
+                return True
+            await session.rollback()
+        async with self._database.write() as session:
+            found = await session.get(MassSend, send.id)
+            if found is not None and found.state is MassState.READY:
+                found.due_at = _next_minute(now)
+        return False
+
     async def _call(self, send: MassSend) -> bool:
         """One try. Returns: whether the account takes more."""
         account = self._account_of(send)
@@ -198,41 +236,61 @@ class MassJob:
             found = await session.get(MassSend, send.id)
             if account is None or found is None or found.state is not MassState.READY:
                 return True
+            if found.tries != send.tries:
+                return False  # somebody else is calling
+            dispatch = await session.get(Dispatch, found.dispatch_id)
+            if dispatch is None or dispatch.state is not DispatchState.SENDING:
+                if not found.tries:
+                    await ledger.take_apart(session, self._clock(), found)
+                return False  # else it waits until it goes on
             found.tries, found.lease_until = found.tries + 1, self._clock() + ledger.LEASE
             openids = await ledger.openids_of(session, found)
-            session.add(found)
         outcome = await account.sender.send(found.media_id, openids, found.client_msg_id)
-        now = self._clock()
         logger.info(
             "wechat.mass_sent",
             extra={"dispatch": found.dispatch_id, "members": found.members, "code": outcome.code},
         )
         async with self._database.write() as session:
-            session.add(found)
-            if outcome.kind is OutcomeKind.ACCEPTED:
-                await ledger.accept(session, now, found, outcome)
-                await session.flush()
-                await apply_report(session, now, outcome.reference)
-                return True
-            if outcome.kind is OutcomeKind.UNCERTAIN:
-                await ledger.await_person(session, now, found, outcome)
-                return True
-            later = now + timedelta(seconds=outcome.retry_after or 0)
-            if outcome.rule == SAME_KEY:
-                found.due_at, found.lease_until, found.outcome = later, now, outcome.code[:100]
-                return False
-            reason, spent = self._another_way(found, outcome)
-            if reason == MASS_ASIDE and outcome.code == _DRAFT_GONE:
-                await self._drafting.forget(session, found)
-            await ledger.refuse(
-                session, account.settings, now, found, outcome, reason=reason, due_at=later, spent=spent
+            told = await session.get(MassSend, found.id)
+            if told is None or told.state is not MassState.READY:
+                return True  # settled by another's answer
+            if told.tries != found.tries and outcome.kind is not OutcomeKind.ACCEPTED:
+                return True  # somebody has called again: that answer decides
+            await self._settle(session, account, told, outcome)
+        if outcome.kind is OutcomeKind.ACCEPTED and found.tries > 1:
+            await self._say(dispatch, "")
+        elif outcome.rule == SAME_KEY:
+            await self._say(
+                dispatch,
+                f"群发没有得到答复：{outcome.text} {outcome.retry_after or 0:.0f} 秒后以同一编号再问，"
+                "平台不会发两次。",
             )
-        if outcome.remedy is Remedy.STOP_CHANNEL:
-            async with self._database.read() as session:
-                dispatch = await session.get(Dispatch, found.dispatch_id)
-            if dispatch is not None:
-                await self._stop(dispatch, f"wechat：群发：{outcome.text}")
-        return outcome.kind is OutcomeKind.REFUSED
+        elif outcome.remedy is Remedy.STOP_CHANNEL:
+            await self._stop(dispatch, f"wechat：群发：{outcome.text}")
+        return outcome.kind in {OutcomeKind.ACCEPTED, OutcomeKind.UNCERTAIN, OutcomeKind.REFUSED}
+
+    async def _settle(
+        self, session: AsyncSession, account: Account, send: MassSend, outcome: Outcome
+    ) -> None:
+        now = self._clock()
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            await ledger.accept(session, now, send, outcome)
+            await session.flush()
+            await apply_report(session, now, outcome.reference)
+            return
+        if outcome.kind is OutcomeKind.UNCERTAIN:
+            await ledger.await_person(session, now, send, outcome)
+            return
+        later = now + timedelta(seconds=outcome.retry_after or 0)
+        if outcome.rule == SAME_KEY:
+            send.due_at, send.lease_until, send.outcome = later, now, outcome.code[:100]
+            return
+        reason, spent = self._another_way(send, outcome)
+        if reason == MASS_ASIDE and outcome.code == _DRAFT_GONE:
+            await self._drafting.forget(session, send)
+        await ledger.refuse(
+            session, account.settings, now, send, outcome, reason=reason, due_at=later, spent=spent
+        )
 
     def _another_way(self, send: MassSend, outcome: Outcome) -> tuple[str, bool]:
         """Under which reason the members go back, and whether their quota is used up."""
@@ -253,13 +311,14 @@ class MassJob:
             async with self._database.write() as session:
                 await ledger.put_back(session, self._clock(), ids, reason, self._clock())
 
-    async def _wait(self, send: MassSend, now: datetime) -> None:
-        """The account's calls are used up: nothing before the next minute, which may be the next day's."""
-        send.state, send.outcome = MassState.REFUSED, "wechat.quota"
-        send.due_at = (now + timedelta(minutes=1)).replace(second=0, microsecond=0)
+    async def _rest(
+        self, account: Account, dispatch: Dispatch, sections: tuple[str, ...], code: str, until: datetime
+    ) -> None:
+        """No send of the dispatch before this moment; a row says why."""
+        send = _new_send(account, dispatch, sections, "", self._clock())
+        send.state, send.outcome, send.due_at = MassState.REFUSED, code[:100], until
         async with self._database.write() as session:
             session.add(send)
-        logger.info("wechat.mass_calls_used_up", extra={"dispatch": send.dispatch_id})
 
     async def _say(self, dispatch: Dispatch, words: str) -> None:
         assert dispatch.id is not None  # noqa: S101  # read from the database
@@ -273,6 +332,32 @@ class MassJob:
                 await pause(session, dispatch.id, note=words[:500])
         except StateError:
             return  # somebody was quicker
+
+
+def _new_send(
+    account: Account, dispatch: Dispatch, sections: tuple[str, ...], media_id: str, now: datetime
+) -> MassSend:
+    assert dispatch.id is not None  # noqa: S101  # read from the database
+    return MassSend(
+        dispatch_id=dispatch.id,
+        appid=account.settings.appid,
+        sections=",".join(sections),
+        media_id=media_id,
+        client_msg_id=random_key(now),
+        members=0,
+        due_at=now,
+        lease_until=now + ledger.LEASE,
+        created_at=now,
+    )
+
+
+def _next_minute(now: datetime) -> datetime:
+    """When the account takes calls again; where it is the day's that are used up, it is asked each minute."""
+    return (now + timedelta(minutes=1)).replace(second=0, microsecond=0)
+
+
+class _NotNow(Exception):  # noqa: N818  # unwinds a transaction, nothing is wrong
+    """The dispatch may not send, or not yet: it comes again by itself."""
 
 
 class _TooFew(Exception):  # noqa: N818  # unwinds a transaction, nothing is wrong

@@ -21,12 +21,16 @@ from bdnews_dispatch.dispatch.ledger import SENDING
 from bdnews_dispatch.dispatch.mass.models import MassSend, MassState, members_of, worker_of
 from bdnews_dispatch.dispatch.mass.quotas import give_back_to_members, spend_of_members, used_of
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
-from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.settings import WeChatSettings
 from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Subscriber, Subscription, Suppression
 
 #: Whose call is not back after this is called again by whoever finds it; more than the time-out of a call.
 LEASE = timedelta(seconds=60)
+#: The platform knows a clientmsgid for 24 hours (Batch_Sends_and_Originality_Checks.html); its clock may not be ours.
+SAME_ID_HOLDS = timedelta(hours=23)
+#: Members that wait for their set again are not due to the card lane meanwhile.
+_ASIDE = timedelta(minutes=10)
 #: Another state of a card keeps the mass message waiting: it may still need it.
 _SOON = timedelta(seconds=60)
 
@@ -65,13 +69,30 @@ async def is_ready(session: AsyncSession, dispatch_id: int, now: datetime) -> bo
 
 
 async def unfinished(session: AsyncSession, now: datetime) -> list[MassSend]:
-    """Sends whose call is to be made again: its worker died, or the answer was lost."""
+    """Sends that somebody left: their worker died, or the answer was lost. While a dispatch is paused no call of it is
+    made again.
+    """
+    goes_on = exists().where(
+        col(Dispatch.id) == col(MassSend.dispatch_id), col(Dispatch.state) != DispatchState.PAUSED
+    )
     found = await session.exec(
         select(MassSend).where(
-            MassSend.state == MassState.READY, MassSend.due_at <= now, MassSend.lease_until <= now
+            MassSend.state == MassState.READY,
+            MassSend.due_at <= now,
+            MassSend.lease_until <= now,
+            or_(goes_on, col(MassSend.tries) == 0),
         )
     )
     return list(found)
+
+
+def why_not_again(send: MassSend, dispatch: DispatchState, now: datetime) -> str:
+    """Why a call whose answer was lost must not be made again; "": it may."""
+    if dispatch is DispatchState.CANCELLED:
+        return "发送任务已取消"
+    if now - send.created_at > SAME_ID_HOLDS:
+        return "平台只在 24 小时内认得这次群发"
+    return ""
 
 
 async def waiting_of(session: AsyncSession, dispatch: Dispatch) -> list[tuple[int, list[str], str, bool]]:
@@ -219,12 +240,25 @@ async def refuse(
 
     Args:
         reason: of the members.
+        due_at: before then no send of the dispatch is made.
         spent: the platform says that they have had their messages of this month: our ledger believes it.
     """
     await _attempts(session, now, send, outcome)
-    await (spend_of_members if spent else give_back_to_members)(session, account, now, send)
-    await _back_to_deferred(session, now, send, reason, due_at, tried=True)
+    if spent:
+        await spend_of_members(session, account, send)
+    else:
+        await give_back_to_members(session, send)
+    members_due = max(due_at, now + _ASIDE) if reason == MASS_ASIDE and not spent else due_at
+    await _back_to_deferred(session, now, send, reason, members_due, tried=True)
     send.state, send.outcome, send.due_at = MassState.REFUSED, outcome.code[:100], due_at
+    session.add(send)
+
+
+async def take_apart(session: AsyncSession, now: datetime, send: MassSend) -> None:
+    """No call was ever made: the members wait again as if they had never passed the gate."""
+    await give_back_to_members(session, send)
+    await _back_to_deferred(session, now, send, MASS_ASIDE, now + _ASIDE)
+    send.state, send.outcome, send.due_at = MassState.REFUSED, "wechat.not_called", now
     session.add(send)
 
 

@@ -6,7 +6,7 @@ In: a session, a send whose members have passed the gate. Out: rows of `wechat_q
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, exists, literal, update
+from sqlalchemy import ScalarSelect, case, exists, literal, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy import select as sa_select
 from sqlmodel import col
@@ -59,21 +59,17 @@ async def take_of_members(
     await session.execute(
         plain_insert(WeChatQuota).from_select(["name", "holder", "period", "used"], missing)
     )
-    await _set_used(session, account, now, send, col(WeChatQuota.used) + 1)
+    await _set_used(session, send, col(WeChatQuota.used) + 1)
 
 
-async def give_back_to_members(
-    session: AsyncSession, account: WeChatSettings, now: datetime, send: MassSend
-) -> None:
-    """The platform has certainly not taken the send."""
-    await _set_used(session, account, now, send, col(WeChatQuota.used) - 1)
+async def give_back_to_members(session: AsyncSession, send: MassSend) -> None:
+    """The platform has certainly not taken the send: what was taken comes back, of the month it was taken of."""
+    await _set_used(session, send, col(WeChatQuota.used) - 1)
 
 
-async def spend_of_members(
-    session: AsyncSession, account: WeChatSettings, now: datetime, send: MassSend
-) -> None:
+async def spend_of_members(session: AsyncSession, account: WeChatSettings, send: MassSend) -> None:
     """The platform says that they have had their messages of this month: our ledger believes it."""
-    await _set_used(session, account, now, send, account.masses_a_month)
+    await _set_used(session, send, account.masses_a_month)
 
 
 def _theirs(account: WeChatSettings, now: datetime) -> tuple[Any, ...]:
@@ -84,9 +80,8 @@ def _theirs(account: WeChatSettings, now: datetime) -> tuple[Any, ...]:
     )
 
 
-async def _set_used(
-    session: AsyncSession, account: WeChatSettings, now: datetime, send: MassSend, used: Any
-) -> None:
+async def _set_used(session: AsyncSession, send: MassSend, used: Any) -> None:
+    """Of the month in which the send was made, whenever its answer comes; never below none."""
     holders = (
         sa_select(col(Subscriber.openid))
         .join(Delivery, col(Subscriber.id) == col(Delivery.subscriber_id))
@@ -95,10 +90,11 @@ async def _set_used(
     await session.execute(
         update(WeChatQuota)
         .where(
-            col(WeChatQuota.name) == quota_name(MASS_QUOTA, account),
-            col(WeChatQuota.period) == month_of(now),
+            col(WeChatQuota.name)
+            == f"{MASS_QUOTA}:{send.appid}",  # as `quota_name`, though its account be gone
+            col(WeChatQuota.period) == month_of(send.created_at),
             col(WeChatQuota.holder).in_(holders),
         )
-        .values(used=used)
+        .values(used=case((used < 0, 0), else_=used))
         .execution_options(synchronize_session=False)
     )

@@ -18,6 +18,7 @@ from bdnews_dispatch.sandbox.wechat_platform import SANDBOX_ACCOUNT, Platform, R
 A_MONTH = 4
 OPENIDS = (2, 10_000)
 _SAME_ID_APART = timedelta(minutes=1)
+_SAME_ID_HOLDS = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,9 @@ class Mass:
         now, client_id = self.platform.clock(), text(data, "clientmsgid", "")
         if len(client_id.encode()) > 32:
             raise Refusal(45067, "clientmsgid size out of limit")
-        if client_id in self._known:
-            msgid, last = self._known[client_id]
+        known = self._known.get(client_id)
+        if known is not None and now - self.jobs[known[0]].at < _SAME_ID_HOLDS:
+            msgid, last = known
             self._known[client_id] = (msgid, now)
             if now - last < _SAME_ID_APART:
                 raise Refusal(45066, "same clientmsgid retry too fast")
