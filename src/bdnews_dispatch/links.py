@@ -224,8 +224,12 @@ class Links:
     def web_copy(self, key: str) -> str:
         return self.of_delivery(key).web_copy
 
-    def preferences(self, key: str) -> str:
-        return self.of_delivery(key).preferences
+    def preferences(self, key: str, *, ends: datetime | None = None) -> str:
+        """Args: ends: of a link that was come to from one that ends; None: never."""
+        if ends is None:
+            return self.of_delivery(key).preferences
+        token = self.signer.token(Purpose.PREFERENCES, key, ends=ends)
+        return f"{self.base_url}/{Purpose.PREFERENCES}/{token}"
 
     def unsubscribe(self, key: str) -> str:
         return self.of_delivery(key).unsubscribe

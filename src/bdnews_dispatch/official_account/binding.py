@@ -33,6 +33,8 @@ class Meaning(StrEnum):
     SUBSCRIBES = "subscribes"
     #: The openid becomes the subscriber's.
     BINDS = "binds"
+    #: The subscribe page's code, scanned by who reads already: what they read stays as it is, and comes by WeChat too.
+    READS = "reads"
     #: It is theirs already; WeChat is on again.
     BOUND = "bound"
     #: The subscriber has another WeChat.
@@ -44,7 +46,7 @@ class Meaning(StrEnum):
 
 
 #: These change something, and use the code up.
-_DOES = frozenset({Meaning.SUBSCRIBES, Meaning.BINDS, Meaning.BOUND})
+_DOES = frozenset({Meaning.SUBSCRIBES, Meaning.READS, Meaning.BINDS, Meaning.BOUND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,17 @@ async def understand(session: AsyncSession, clock: Clock, openid: str, word: str
     if scene is None:
         return Scan(Meaning.UNKNOWN)
     if scene.used_at is not None:
-        return Scan(Meaning.USED, scene)
+        person = (
+            await session.get(Subscriber, scene.subscriber_id) if scene.subscriber_id is not None else None
+        )
+        by_them = person is not None and person.openid == openid
+        return Scan(Meaning.BOUND, scene, person, person) if by_them else Scan(Meaning.USED, scene)
     if scene.ends_at <= clock():
         return Scan(Meaning.EXPIRED, scene)
     holder = await people.find_by_openid(session, openid)
     if scene.purpose is ScenePurpose.SUBSCRIBE:
-        return Scan(Meaning.SUBSCRIBES, scene, holder)
+        reading = holder is not None and await _reads(session, holder, scene.publication)
+        return Scan(Meaning.READS if reading else Meaning.SUBSCRIBES, scene, holder, holder)
     person = await session.get(Subscriber, scene.subscriber_id) if scene.subscriber_id is not None else None
     if person is None or person.erased_at is not None:
         return Scan(Meaning.NOBODY, scene, holder)
@@ -100,12 +107,13 @@ async def carry_out(
     assert person is not None  # noqa: S101  # these meanings have one
     if scan.meaning is Meaning.BINDS:
         if scan.holder is not None:
-            scan.holder.openid = None
-            session.add(scan.holder)
-            await session.flush()  # an openid is one person's
-        person.openid = openid
+            await let_go(session, scan.holder)  # an openid is one person's
+        person.openid, person.bound_at = openid, clock()
         session.add(person)
         await session.flush()
+    if scan.meaning is Meaning.READS:
+        scene.subscriber_id = person.id
+        session.add(scene)
     await _also_by_wechat(session, clock, publication, person, proof)
     return scan.meaning
 
@@ -125,17 +133,24 @@ async def unbind(session: AsyncSession, clock: Clock, publications: Publications
             await agreements.agree(
                 session, clock, person.id, publication, agreement, Proof("preferences", "unbind")
             )
-    person.openid = None
+    await let_go(session, person)
+    return True
+
+
+async def let_go(session: AsyncSession, person: Subscriber) -> None:
+    """Their WeChat is theirs no longer."""
+    person.openid = person.bound_at = None
     session.add(person)
     await session.flush()
-    return True
 
 
 async def _may_give_up(session: AsyncSession, holder: Subscriber, publication: str) -> bool:
     """Whether the openid's holder is a mere name: has no address, and has left."""
-    if holder.email is not None or holder.id is None:
-        return False
-    return await agreements.current(session, holder.id, publication) is None
+    return holder.email is None and not await _reads(session, holder, publication)
+
+
+async def _reads(session: AsyncSession, person: Subscriber, publication: str) -> bool:
+    return person.id is not None and await agreements.current(session, person.id, publication) is not None
 
 
 async def _subscribe(

@@ -3,13 +3,14 @@
 In: an account. Out: one row a quota. Callers: cli/wechat.py, the console's first page.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.clock import Clock, beijing
 from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.official_account.takings import (
     MASS_CALLS_QUOTA,
@@ -20,6 +21,12 @@ from bdnews_dispatch.official_account.takings import (
     quota_name,
 )
 from bdnews_dispatch.settings import WeChatSettings
+
+
+def is_past(now: datetime) -> ColumnElement[bool]:
+    """Of a month before the last one: no send of then is open any more, and who got how many says nothing now."""
+    last_month = (beijing(now).replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+    return col(WeChatQuota.period) < last_month
 
 
 async def used_quotas(session: AsyncSession, clock: Clock, account: WeChatSettings) -> list[dict[str, Any]]:

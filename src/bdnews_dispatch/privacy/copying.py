@@ -18,7 +18,8 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.messaging.models import Event
-from bdnews_dispatch.official_account.models import WeChatCredit
+from bdnews_dispatch.official_account.follower_tables import WeChatTagged
+from bdnews_dispatch.official_account.models import WeChatCredit, WeChatQuota
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.lists import memberships
@@ -248,7 +249,17 @@ async def _wechat(session: AsyncSession, person: Subscriber) -> dict[str, Any] |
     if follower is None:
         return None
     consents = await session.exec(select(WeChatCredit).where(WeChatCredit.openid == follower.openid))
+    quotas = await session.exec(
+        select(WeChatQuota).where(WeChatQuota.holder == follower.openid).order_by(col(WeChatQuota.period))
+    )
+    tags = await session.exec(
+        select(WeChatTagged.section)
+        .where(WeChatTagged.openid == follower.openid)
+        .order_by(col(WeChatTagged.section))
+    )
     return {
+        "mass_messages": [{"month": row.period, "number": row.used} for row in quotas],
+        "tags": list(tags),
         "following": follower.following,
         "updated_at": _time(follower.updated_at),
         "consents": [
@@ -262,8 +273,12 @@ async def _messages(session: AsyncSession, person: Subscriber) -> list[dict[str,
     if person.openid is None:
         return []
     said = cast(col(Event.payload), Text).contains(person.openid, autoescape=True)
+    # Before it was theirs, the WeChat may have been somebody else's.
+    since = col(Event.created_at) >= (person.bound_at or person.created_at)
     rows = await session.exec(
-        select(Event).where(Event.name == PUSHED_EVENT, said).order_by(col(Event.created_at), col(Event.id))
+        select(Event)
+        .where(Event.name == PUSHED_EVENT, said, since)
+        .order_by(col(Event.created_at), col(Event.id))
     )
     return [
         {

@@ -164,6 +164,7 @@ def _statements(person: _Person, now: datetime) -> Iterator[Any]:
             email=None,
             email_key=None,
             openid=None,
+            bound_at=None,
             name="",
             language="zh",
             no_tracking=True,

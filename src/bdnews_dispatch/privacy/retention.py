@@ -27,6 +27,8 @@ from bdnews_dispatch.dispatch.states import OPEN, DeliveryState
 from bdnews_dispatch.letters.models import Letter, LetterState
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.official_account.follower_tables import WeChatScene
+from bdnews_dispatch.official_account.models import WeChatQuota
+from bdnews_dispatch.official_account.quotas import is_past
 from bdnews_dispatch.official_account.scenes import is_spent
 from bdnews_dispatch.privacy.erasing import of_deliveries
 from bdnews_dispatch.privacy.sweeping import Doomed, count, sweep
@@ -144,6 +146,8 @@ class Retention:
             found[LEFTOVERS] += int((await session.exec(answers)).one())
             spent = select(func.count()).select_from(WeChatScene).where(is_spent(self._clock()))
             found[LEFTOVERS] += int((await session.exec(spent)).one())
+            past = select(func.count()).select_from(WeChatQuota).where(is_past(self._clock()))
+            found[LEFTOVERS] += int((await session.exec(past)).one())
         return found
 
     async def run(self) -> dict[str, int]:
@@ -199,6 +203,8 @@ class Retention:
             emptied_rows += int((await session.execute(answers)).rowcount)  # type: ignore[attr-defined]  # as above
             scenes = delete(WeChatScene).where(is_spent(self._clock()))
             emptied_rows += int((await session.execute(scenes)).rowcount)  # type: ignore[attr-defined]  # as above
+            quotas = delete(WeChatQuota).where(is_past(self._clock()))
+            emptied_rows += int((await session.execute(quotas)).rowcount)  # type: ignore[attr-defined]  # as above
         return emptied_rows
 
     async def _sandbox_files(self) -> list[Path]:

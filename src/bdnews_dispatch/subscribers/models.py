@@ -60,6 +60,8 @@ class Subscriber(SQLModel, table=True):
     #: The address with its case folded: who is already here.
     email_key: str | None = Field(default=None, max_length=254, unique=True)
     openid: str | None = Field(default=None, max_length=64, unique=True)
+    #: Since when the openid is theirs; None: from the beginning.
+    bound_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     name: str = Field(default="", max_length=100)
     language: str = Field(default="zh", max_length=8)
     no_tracking: bool = False

@@ -72,7 +72,8 @@ async def add(
     before = (person.email, person.openid, person.name)
     if address is not None and person.email_key != address.key:
         person.email, person.email_key = address.email, address.key
-    person.openid = checked_openid or person.openid
+    if checked_openid is not None and person.openid != checked_openid:
+        person.openid, person.bound_at = checked_openid, clock()
     person.name = checked_name or person.name
     if status == "unchanged" and before != (person.email, person.openid, person.name):
         status = "changed"

@@ -17,7 +17,7 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.messaging.models import Event
-from bdnews_dispatch.official_account.binding import carry_out
+from bdnews_dispatch.official_account.binding import carry_out, let_go
 from bdnews_dispatch.official_account.credits import grant, withdraw
 from bdnews_dispatch.official_account.keywords import Keyword, keyword_of
 from bdnews_dispatch.subscribers import agreements, followers, people
@@ -75,10 +75,10 @@ class WeChatPushes:
             case _:
                 pass
 
-    async def _back(self, session: AsyncSession, openid: str) -> None:
-        """Who follows again may be written to again, if it was the platform that said they could not."""
+    async def _back(self, session: AsyncSession, openid: str, note: str = "重新关注了公众号") -> None:
+        """Who follows or subscribes again may be written to again, if it was the platform that said they could not."""
         if await suppressed_by(session, Channel.WECHAT, openid) in _BY_PLATFORM:
-            await lift(session, self._clock, Channel.WECHAT, openid, note="重新关注了公众号")
+            await lift(session, self._clock, Channel.WECHAT, openid, note=note)
 
     async def _scanned(self, session: AsyncSession, openid: str, scene: str) -> None:
         if scene:
@@ -100,20 +100,25 @@ class WeChatPushes:
             case Keyword.UNSUBSCRIBE:
                 await self._stop(session, openid)
             case Keyword.SUBSCRIBE:
+                await self._back(session, openid, "回复了“订阅”")
                 await self._start(session, openid)
             case _:
                 pass
 
     async def _stop(self, session: AsyncSession, openid: str) -> None:
-        """退订 by WeChat stops WeChat; who also reads by email goes on by email."""
+        """退订 by WeChat stops WeChat; who also reads by email goes on by email, and this WeChat is theirs no longer:
+        it may be somebody else's, who has scanned a code that was not for them.
+        """
         person = await people.find_by_openid(session, openid)
         if person is None or person.id is None:
             return
+        theirs_alone = person.email is None
         for publication in self._publications.values():
             current = await agreements.current(session, person.id, publication.key)
             if current is None or current.channel is ChannelChoice.EMAIL:
                 continue
             if current.channel is ChannelChoice.WECHAT or person.email is None:
+                theirs_alone = True  # who comes back by 订阅 reads as before
                 await agreements.unsubscribe(
                     session, self._clock, person.id, publication.key, reason="", origin=_ORIGIN
                 )
@@ -126,6 +131,8 @@ class WeChatPushes:
                 replace(Agreement.of(current), channel=ChannelChoice.EMAIL),
                 Proof(_ORIGIN, Keyword.UNSUBSCRIBE.value),
             )
+        if not theirs_alone:
+            await let_go(session, person)
 
     async def _start(self, session: AsyncSession, openid: str) -> None:
         """订阅: who had left comes back as they were; who reads by email gets WeChat too; a new one gets it whole."""

@@ -42,7 +42,7 @@ async def show(request: web.Request) -> web.Response:
             )
         )
     if known:
-        raise web.HTTPSeeOther(app[LINKS].preferences(request[DELIVERY_KEY]) + suffix_of(request))
+        raise web.HTTPSeeOther(_preferences(request) + suffix_of(request))
     return _page(request, sections=publication.section_keys)
 
 
@@ -95,9 +95,15 @@ async def choose(request: web.Request) -> web.Response:
             made = await people.find_by_id(session, added.subscriber_id)
             made.language = language
             session.add(made)
-    page = app[LINKS].preferences(request[DELIVERY_KEY]).removeprefix(app[LINKS].base_url)
+    page = _preferences(request).removeprefix(app[LINKS].base_url)
     lang = {"lang": "en"} if suffix_of(request) else {}
     raise web.HTTPSeeOther(request.rel_url.with_path(page).with_query({"chosen": "1", **lang}))
+
+
+def _preferences(request: web.Request) -> str:
+    """Ends as well: what stood in a chat must not become a link for ever."""
+    app = request.app
+    return app[LINKS].preferences(request[DELIVERY_KEY], ends=app[CLOCK]() + LINK_LASTS)
 
 
 def _page(

@@ -1,8 +1,9 @@
 """WeChat's own sign-in (OAuth, snsapi_base): 我的 in the account's menu opens the reader's page without a link in hand.
 
 In: a page opened inside WeChat. Out: a redirect to the platform and, with the code that comes back, to the follower's
-signed link. The openid is never in an address. What goes and comes back (`state`) is signed, ends, and holds the hash
-of a word that lies in a cookie: a code that somebody else got opens nothing here.
+signed link. The openid is never in an address. What goes and comes back (`state`) is a random word, of letters and
+digits as the platform wants it; a signed cookie that ends holds its hash: a code that somebody else got opens nothing
+here.
 """
 
 import hashlib
@@ -45,14 +46,14 @@ async def mine(request: web.Request) -> web.Response:
     if account is None or not is_wechat(request):
         return _told(request, "outside")
     word = secrets.token_hex(16)
-    state = app[LINKS].signer.token(Purpose.STATE, _hash(word), ends=app[CLOCK]() + _STATE_LASTS)
+    kept = app[LINKS].signer.token(Purpose.STATE, _hash(word), ends=app[CLOCK]() + _STATE_LASTS)
     back = f"{app[LINKS].base_url}/wechat/back"
     response = web.Response(
-        status=302, headers={"Location": account.authorize_url(back, state), "Cache-Control": "no-store"}
+        status=302, headers={"Location": account.authorize_url(back, word), "Cache-Control": "no-store"}
     )
     response.set_cookie(
         _cookie(request),
-        word,
+        kept,
         max_age=int(_STATE_LASTS.total_seconds()),
         path="/",
         secure=_is_tls(request),
@@ -66,12 +67,12 @@ async def back(request: web.Request) -> web.Response:
     """Back from the platform, with a code that is good once."""
     app, account = request.app, request.app[ACCOUNT]
     state, code = (request.query.get(name, "")[:_LONGEST] for name in ("state", "code"))
-    word = request.cookies.get(_cookie(request), "")
+    kept = request.cookies.get(_cookie(request), "")[:_LONGEST]
     try:
-        expected = app[LINKS].signer.read(Purpose.STATE, state, app[CLOCK]())
+        expected = app[LINKS].signer.read(Purpose.STATE, kept, app[CLOCK]())
     except TokenError:
         expected = ""
-    if account is None or not expected or not hmac.compare_digest(_hash(word), expected):
+    if account is None or not expected or not hmac.compare_digest(_hash(state), expected):
         return _told(request, "again")
     if not code:
         return _told(request, "refused")

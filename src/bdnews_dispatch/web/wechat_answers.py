@@ -83,6 +83,8 @@ def _meaning(scan: Scan, publication: Publication) -> str:
             return (
                 f"已绑定{f' {mail} 的' if mail else ''}订阅，以后也会在这里送达。不是您本人？请回复“退订”。"
             )
+        case Meaning.READS:
+            return "这个微信已有订阅，所选的栏目没有更改，照常在这里送达。要改选栏目，请打开下面的链接。"
         case Meaning.BOUND:
             return "这个微信早已绑定您的订阅，以后照常在这里送达。"
         case Meaning.OTHER_WECHAT:
@@ -113,7 +115,10 @@ async def _word(
                 f"回复“退订”可随时停止。只要部分栏目，请在这里选择：\n{await own_link(request, session, openid)}"
             )
         case Keyword.UNSUBSCRIBE:
-            return "已收到，微信推送将停止。如果您还订阅了邮件，邮件照常。想恢复时，回复“订阅”即可。"
+            return (
+                "已收到，微信推送将停止。如果您还订阅了邮件，邮件照常，这个微信与它的绑定也已解除。"
+                "想恢复时，回复“订阅”，或扫描邮件里的二维码。"
+            )
         case Keyword.MINE:
             return await _mine(request, session, openid, publication)
         case Keyword.NEWEST:

@@ -16,8 +16,11 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.official_account.models import WeChatCredit
+from bdnews_dispatch.privacy.copying import copy_of
 from bdnews_dispatch.subscribers import agreements, people
-from bdnews_dispatch.subscribers.models import ChannelChoice, Follower, Subscription, Suppression
+from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Follower, Subscription, Suppression
+from bdnews_dispatch.subscribers.suppressions import is_suppressed, suppress
 from bdnews_dispatch.web import keys
 
 TOKEN = "callback-token-of-the-test"
@@ -38,11 +41,13 @@ async def wechat(
         yield site
 
 
-async def push(site: Site, fields: dict[str, Any], *, query: dict[str, str] | None = None) -> ClientResponse:
+async def push(
+    site: Site, fields: dict[str, Any], *, query: dict[str, str] | None = None, raw: str = ""
+) -> ClientResponse:
     stamp, nonce = str(int(site.clock().timestamp())), "nonce"
     base = {"ToUserName": "gh_account", "FromUserName": JING, "CreateTime": stamp}
     inside = "".join(f"<{k}><![CDATA[{v}]]></{k}>" for k, v in (base | fields).items())
-    xml = f"<xml>{inside}</xml>".encode()
+    xml = f"<xml>{inside}{raw}</xml>".encode()
     asked = {"timestamp": stamp, "nonce": nonce, "signature": signature(TOKEN, stamp, nonce)}
     wechat = site.app[keys.SETTINGS].wechat
     if wechat.aes_key.get_secret_value():
@@ -149,15 +154,48 @@ async def test_following_opens_a_short_window_and_leaving_closes_it(wechat: Site
 
 
 async def test_leaving_by_wechat_leaves_email(wechat: Site) -> None:
+    """And lets the WeChat go: who bound it may have scanned somebody else's code. 订阅 is then their own."""
     await wechat.send(await wechat.publish())
-    assert "微信推送将停止" in await text(wechat, "退订")
-    now = await interest(wechat)
+    async with wechat.database.write() as session:
+        before = await people.find_by_openid(session, JING)
+        await suppress(session, wechat.clock, Channel.WECHAT, JING, reason="43004", source="smtp")
+    assert before is not None
+    assert "绑定也已解除" in await text(wechat, "退订")
+    async with wechat.database.read() as session:
+        now = await agreements.current(session, before.id or 0, "dsj")
+        assert await people.find_by_openid(session, JING) is None
     assert now is not None
     assert (now.channel, now.sections) == (ChannelChoice.EMAIL, ["industry"])
+    wechat.clock.move(minutes=1)
     assert "在这里送达" in await text(wechat, "订阅", "2")
     again = await interest(wechat)
     assert again is not None
-    assert again.channel is ChannelChoice.BOTH
+    assert (again.channel, again.subscriber_id != before.id) == (ChannelChoice.WECHAT, True)
+    async with wechat.database.read() as session:
+        assert not await is_suppressed(session, Channel.WECHAT, JING)
+        copies = [await copy_of(session, wechat.clock, id_) for id_ in (before.id or 0, again.subscriber_id)]
+    assert [copy["messages"] for copy in copies] == [[], []], (
+        "what was said before it was theirs is not theirs"
+    )
+
+
+async def test_a_no_to_one_question_takes_back_nothing_of_before(wechat: Site) -> None:
+    async def left() -> int:
+        async with wechat.database.read() as session:
+            row = await session.get(WeChatCredit, (JING, "T"))
+        return row.granted - row.used if row else 0
+
+    for event, answer, then in (
+        ("subscribe_msg_popup_event", "accept", 1),
+        ("subscribe_msg_popup_event", "reject", 1),
+        ("subscribe_msg_change_event", "reject", 0),
+    ):
+        wechat.clock.move(seconds=5)
+        told = f"<TemplateId>T</TemplateId><SubscribeStatusString>{answer}</SubscribeStatusString>"
+        raw = f"<SubscribeMsgEvent><List>{told}</List></SubscribeMsgEvent>"
+        assert (await push(wechat, {"MsgType": "event", "Event": event}, raw=raw)).status == 200
+        await wechat.handle_events()
+        assert await left() == then, (event, answer)
 
 
 async def test_who_reads_by_wechat_alone_leaves_and_comes_back(wechat: Site) -> None:

@@ -82,6 +82,8 @@ async def test_a_code_works_once_and_ends(site: AccountSite) -> None:
     await site.sandbox.scan(NEW, first)
     await site.handle_events()
     other = "oNewFollower0000000000000002"
+    site.clock.move(seconds=5)  # the same second is the same push
+    assert "早已绑定" in (await site.sandbox.scan(NEW, first)).text
     assert "已经用过" in (await site.sandbox.scan(other, first)).text
     await site.handle_events()
     assert await id_of(site, other) is None
@@ -93,6 +95,21 @@ async def test_a_code_works_once_and_ends(site: AccountSite) -> None:
     assert await id_of(site, other) is None
     assert (await site.get(page)).status == 404, "its link has ended with it"
     assert "不再有效" in (await site.sandbox.scan(other, "0" * 32)).text
+
+
+async def test_a_subscribe_code_leaves_what_a_reader_has_chosen(site: AccountSite) -> None:
+    """Whoever filled in the page: the code that stands on it may be shown to anybody."""
+    sent = await site.send(await site.publish())
+    await site.sandbox.follow(JING)
+    before = await reading(site, sent[1].subscriber_id)
+    page = await subscribe_page(site, section=["policy"], cadence="monthly")
+    assert "没有更改" in (await site.sandbox.scan(JING, await site.scene())).text
+    await site.handle_events()
+    now = await reading(site, sent[1].subscriber_id)
+    assert before is not None
+    assert now is not None
+    assert (now.sections, now.cadence, now.channel) == (before.sections, before.cadence, before.channel)
+    assert "没有更改" in words(await (await site.get(page)).text())
 
 
 async def test_a_reader_by_email_gets_it_by_wechat_too_and_lets_it_go(site: AccountSite) -> None:

@@ -26,6 +26,8 @@ from bdnews_dispatch.channels.wechat.push import Push, PushKind
 #: A push is some hundred bytes; the longest text message 2 KB.
 BODY_LIMIT = 64 * 1024
 #: Three deliveries take 15 s; the rest is for clocks that differ.
+#: Who says no to one question takes nothing back of what they said yes to before (Subscription_Messages/api.html).
+_ASKED = "subscribe_msg_popup_event"
 AGE_LIMIT_SECONDS = 600
 #: A text reply may hold 2,048 bytes (Passive_user_reply_message.html).
 REPLY_LIMIT = 2048
@@ -118,7 +120,12 @@ def open_push(settings: CallbackSettings, query: Mapping[str, str], body: bytes,
             raise CallbackError("signature")
         fields = _fields(body)
     push = _push(fields)
-    return replace(push, consents=_consents(body)) if push.kind is PushKind.CONSENT else push
+    if push.kind is not PushKind.CONSENT:
+        return push
+    consents = _consents(body)
+    if push.event.lower() == _ASKED:
+        consents = tuple((template, accepted) for template, accepted in consents if accepted)
+    return replace(push, consents=consents)
 
 
 def text_reply(

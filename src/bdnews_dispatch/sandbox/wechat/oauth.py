@@ -4,6 +4,7 @@ Source: OA_Web_Apps/Wechat_webpage_authorization.html. The real page asks nobody
 which of its simulated users looks.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from bdnews_dispatch.sandbox.wechat.jssdk import LOOKS
 from bdnews_dispatch.sandbox.wechat_platform import SANDBOX_APPID, SANDBOX_SECRET, Platform, Refusal
 
 _LIFE = timedelta(minutes=5)
+_STATE = re.compile("[A-Za-z0-9]{0,128}")
 _SCOPES = frozenset({"snsapi_base", "snsapi_userinfo"})
 
 
@@ -87,6 +89,8 @@ class OAuth:
             return _page("<p>Scope 参数错误或没有 Scope 权限</p>", 400)
         if target.scheme not in {"http", "https"} or not target.netloc:
             return _page("<p>redirect_uri 参数错误</p>", 400)
+        if not _STATE.fullmatch(query.get("state", "")):
+            return _page("<p>state 参数错误：只能是字母和数字，最多 128 字节</p>", 400)
         openid = query.get("openid", "") or request.cookies.get(LOOKS, "")
         if not openid:
             links = "".join(
