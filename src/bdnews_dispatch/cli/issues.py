@@ -19,7 +19,7 @@ from bdnews_dispatch.errors import IssueError
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.intake import current_revision, take
 from bdnews_dispatch.issues.models import Issue
-from bdnews_dispatch.issues.parsing import parse_detected
+from bdnews_dispatch.issues.parsing import issue_schema, parse_detected
 from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.issues.publishing import find_issue, list_issues
 from bdnews_dispatch.issues.publishing import publish as publish_issue
@@ -45,6 +45,12 @@ def parse(file: Path, publication: str | None, *, as_json: bool) -> None:
     publications = load_publications(settings.publications.folder, settings.publications.default)
     document = parse_detected(_read(file), publications, publication, max_bytes=settings.issues.max_bytes)
     emit(document.model_dump(mode="json"), as_json=as_json, text=lambda: _outline(document))
+
+
+@issues.command()
+def schema() -> None:
+    """打印 JSON 格式的一期内容的 JSON Schema。"""
+    click.echo(json.dumps(issue_schema(), ensure_ascii=False, indent=2))
 
 
 @issues.command()

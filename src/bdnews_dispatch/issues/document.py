@@ -46,7 +46,7 @@ class Block(_Frozen):
     rows: tuple[tuple[str, ...], ...] = ()
     url: str = ""
     link: str = ""
-    line: int
+    line: int = 1
 
 
 class Article(_Frozen):
@@ -58,12 +58,12 @@ class Article(_Frozen):
     source: str = ""
     url: str = ""
     body: tuple[Block, ...] = ()
-    line: int
+    line: int = 1
 
 
 class Section(_Frozen):
     key: str
-    name: str
+    name: str = ""
     articles: tuple[Article, ...]
 
 
@@ -89,9 +89,9 @@ class IssueDocument(_Frozen):
     """
 
     publication: str
-    number: int | None
+    number: int | None = None
     total_number: int | None
-    date: dt.date | None
+    date: dt.date | None = None
     title: str
     tagline: str = ""
     masthead: dict[str, tuple[str, ...]] = {}

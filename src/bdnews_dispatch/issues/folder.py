@@ -16,7 +16,7 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import IssueError
 from bdnews_dispatch.issues.intake import Taken, take
-from bdnews_dispatch.issues.parsing import detect_publication, parse_issue
+from bdnews_dispatch.issues.parsing import parse_detected
 from bdnews_dispatch.issues.publications import Publications
 
 logger = logging.getLogger(__name__)
@@ -120,8 +120,9 @@ class WatchedFolder:
         )
 
     async def _store(self, path: Path, data: bytes) -> Taken:
-        publication = detect_publication(data, self._publications) or self._publications.named(None)
-        document = await asyncio.to_thread(parse_issue, data, publication, max_bytes=self._max_bytes)
+        document = await asyncio.to_thread(
+            parse_detected, data, self._publications, None, max_bytes=self._max_bytes
+        )
         async with self._database.write() as session:
             return await take(
                 session,

@@ -74,6 +74,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1", description.page, _PUBLIC),
     Route("GET", "/api/v1/", description.page, _PUBLIC),
     Route("GET", "/api/v1/openapi.json", description.document, _PUBLIC),
+    Route("GET", "/api/v1/issue.schema.json", description.schema_of_issues, _PUBLIC),
     *(
         Route(one.method, f"/api/v1{one.path}", handler_of(one), Permission.TOKEN, right=one.right)
         for one in ENDPOINTS

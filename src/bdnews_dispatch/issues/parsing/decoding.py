@@ -150,8 +150,12 @@ def _clean(text: str, findings: Findings) -> str:
         if len(controls) > max(8, len(text) * _MAX_CONTROL_SHARE):
             raise _binary("文件里有大量控制字符，不是文本", line)
         findings.warn(line, "text.control_characters", f"去掉了 {len(controls)} 个控制字符。")
-        text = _CONTROL.sub("", text)
-    return text.translate(_INVISIBLE | _OTHER_BREAKS)
+    return without_controls(text)
+
+
+def without_controls(text: str) -> str:
+    """The text without characters that nobody sees or prints."""
+    return _CONTROL.sub("", text).translate(_INVISIBLE | _OTHER_BREAKS)
 
 
 def _binary(message: str, line: int) -> IssueError:

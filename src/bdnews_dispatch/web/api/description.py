@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from bdnews_dispatch import __version__
+from bdnews_dispatch.issues.parsing import issue_schema
 from bdnews_dispatch.web.api.calls import Endpoint
 from bdnews_dispatch.web.api.conditions import TAGS
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
@@ -39,6 +40,16 @@ async def document(request: web.Request) -> web.Response:
     """`/api/v1/openapi.json`."""
     del request
     return web.json_response(openapi(), headers={"Cache-Control": "public, max-age=300"})
+
+
+async def schema_of_issues(request: web.Request) -> web.Response:
+    """`/api/v1/issue.schema.json`: what an issue as JSON looks like."""
+    del request
+    return web.json_response(
+        issue_schema(),
+        content_type="application/schema+json",
+        headers={"Cache-Control": "public, max-age=300"},
+    )
 
 
 async def page(request: web.Request) -> web.Response:
