@@ -35,15 +35,16 @@ def test_old_processes_go_on_while_the_schema_moves_under_them(
             "BDNEWS_DATABASE__URL": postgres.database_url(str(machine.folder)),
             "BDNEWS_SECURITY__SIGNING_KEYS": '["test:only-for-tests-and-long-enough-for-a-key"]',
         }
-    world.answers_after(0.1)
+    world.answers_after(
+        1
+    )  # so that it is not over before the migration, however long the processes take to start
     dispatch = started(machine, NUMBER)
     ports = {}
     for role in roles:
         port = free_port()
         machine.environment["BDNEWS_OPERATIONS__PORT"] = str(port)
         ports[port] = machine.start(role)
-    going_on(world, 100)
-    world.answers_after(0.5)  # so that it is not over before the migration, however slow the machine
+    going_on(world, 50)
     versions = machine.folder / "next"
     revision = write_migration(versions)
     assert bring_forward(machine.environment["BDNEWS_DATABASE__URL"], versions) == revision
