@@ -113,7 +113,7 @@ class OneConnection:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await connect(self._url, self._options)
                 return await work(self._connection)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (asyncpg.PostgresError, *_UNSPOKEN, OSError, TimeoutError) as error:
                 if not isinstance(error, asyncpg.PostgresError) or isinstance(error, _LOST):
                     self._drop()
                 raise _translated(error) from error
@@ -127,6 +127,8 @@ class OneConnection:
             self._connection = None
 
 
+#: The driver's own: it is used wrongly, or lost its place in the dialogue when the server went away in the middle.
+_UNSPOKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
@@ -146,7 +148,7 @@ def _translated(error: Exception) -> StorageError:
         return StorageError("数据库拒绝了用户名或密码", hint="请检查设置 database.url。")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return StorageError("数据库服务器上没有这个数据库", hint="请检查设置 database.url，或先建立数据库。")
-    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, *_LOST)):
+    if isinstance(error, (OSError, TimeoutError, *_UNSPOKEN, *_LOST)):
         return StorageError(
             f"数据库暂不可用（{type(error).__name__}）", hint="恢复后自动继续；未写入的都在内存中等待。"
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from asyncpg import Connection
 from sqlalchemy import make_url, text
@@ -78,3 +79,21 @@ async def test_a_connection_that_is_opened_while_the_server_is_away_is_made_when
             await connection.run(one)
         connection._url = make_url(url)
         assert await connection.run(one) == 1
+
+
+async def test_a_driver_that_lost_its_place_is_left(url: str) -> None:
+    """Where the server goes away in the middle of a dialogue, the driver may be stuck in it for ever."""
+    pids = []
+
+    async def who(connection: Connection) -> None:
+        pids.append(await connection.fetchval("SELECT pg_backend_pid()"))
+
+    async def stuck(_: Connection) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    async with ours.OneConnection(make_url(url)) as connection:
+        await connection.run(who)
+        with pytest.raises(StorageError, match="暂不可用"):
+            await connection.run(stuck)
+        await connection.run(who)
+    assert pids[0] != pids[1]
