@@ -1,4 +1,4 @@
-"""Issue files parsed: recognised pages with a contents page, Markdown with sections and numbered items, or JSON.
+"""Issue files parsed: recognised pages with a contents page, Markdown with sections and numbered items, PDF, JSON.
 
 In: bytes and a `Publication`, whose [layout] says how its pages look. Out: `IssueDocument` or IssueError.
 Callers: issues/, cli/. The way through: decoding → units → cover, contents → boundaries → articles (or items) → bodies.

@@ -14,6 +14,7 @@ from bdnews_dispatch.issues.parsing.decoding import decode
 from bdnews_dispatch.issues.parsing.findings import Findings
 from bdnews_dispatch.issues.parsing.folding import fold, sections_by_name
 from bdnews_dispatch.issues.parsing.layout import read_layout
+from bdnews_dispatch.issues.parsing.pdf import is_pdf, read_pdf
 from bdnews_dispatch.issues.parsing.titles import similar
 from bdnews_dispatch.issues.parsing.units import read_units
 from bdnews_dispatch.issues.publications import Publication
@@ -54,9 +55,10 @@ class Source:
 
 
 def read_source(data: bytes, publication: Publication) -> Source:
-    """What the file says; a source that can't be read (none was kept, say) has no lines."""
+    """What the file says, a PDF as it was read; a source that can't be read (none was kept, say) has no lines."""
     try:
-        lines = decode(data, Findings(), max_bytes=max(len(data), 1))
+        text = read_pdf(data) if is_pdf(data) else data
+        lines = decode(text, Findings(), max_bytes=max(len(text), 1))
     except IssueError:
         return Source((), None)
     layout = read_layout(publication)

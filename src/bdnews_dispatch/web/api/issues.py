@@ -100,7 +100,7 @@ async def index(call: Call) -> Page[IssueAnswer]:
 
 
 async def push(call: Call) -> Created:
-    """交来一期：Markdown 文件，或 /api/v1/issue.schema.json 所述的 JSON；再次交来不会重复，内容有变则记为更正。"""
+    """交来一期：Markdown、带文字的 PDF，或 /api/v1/issue.schema.json 所述的 JSON；再交来不会重复，有变则记为更正。"""
     query: PushQuery = call.query
     app = call.request.app
     data = await _read(call, app[SETTINGS].issues.max_bytes)
