@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlmodel import col, select
 from tests.integration.privacy.keeping import DAY, Keep, all_of, carried_out, delivery_of
 from tests.integration.privacy.searching import JING, TRACES, everything, in_files
@@ -15,6 +15,7 @@ from bdnews_dispatch.accounts.models import ApiToken, OnceAnswered
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.accounts.tokens import make_token
 from bdnews_dispatch.channels.outcome import OutcomeKind
+from bdnews_dispatch.clock import beijing
 from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
@@ -22,6 +23,7 @@ from bdnews_dispatch.letters.models import Letter, LetterKind, LetterState
 from bdnews_dispatch.links import random_key
 from bdnews_dispatch.messaging.models import Event, EventHandling
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.privacy.erasing import erase
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.returns.reading import Kind
@@ -242,3 +244,18 @@ async def test_answers_of_the_api_are_kept_a_day(site: Site, keep: Keep) -> None
     assert await carried_out(keep()) == {"erased": 1}
     async with site.database.read() as session:
         assert (await session.exec(select(OnceAnswered.key))).all() == ["new"]
+
+
+async def test_quotas_of_past_months(site: Site, jing: int, keep: Keep) -> None:
+    """This month's and the last one's stay: a send of then may still be answered."""
+    month = beijing(site.clock()).replace(day=1)
+    last = month - DAY
+    periods = [f"{month:%Y-%m}", f"{last:%Y-%m}", f"{last:%Y-%m}-07", f"{last.replace(day=1) - DAY:%Y-%m}"]
+    periods.append(f"{periods[-1]}-28T10:05")
+    async with site.database.write() as session:
+        await session.execute(delete(WeChatQuota))
+        session.add_all(WeChatQuota(name="mass:wx", holder=JING, period=one, used=1) for one in periods)
+    assert (await keep().preview())["erased"] == 2
+    assert (await keep().run())["erased"] == 2
+    async with site.database.read() as session:
+        assert sorted(await session.exec(select(WeChatQuota.period))) == sorted(periods[:3])

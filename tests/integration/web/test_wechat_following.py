@@ -59,11 +59,16 @@ async def test_following_is_no_subscription_and_leads_to_one(site: AccountSite) 
     told = words(await (await site.get(answer.headers["Location"])).text())
     assert "已订阅" in told
     # The same link, and a second press of the button, change nothing and lead on.
-    assert (await site.get(link)).status == 303
+    led_on = await site.get(link)
+    assert led_on.status == 303
     await site.post(link, data={"whole_issue": "1", "agree": "1"})
     again = await reading(site)
     assert again is not None
     assert again.id == now.id
+    assert (await site.get(led_on.headers["Location"])).status == 200
+    site.clock.move(days=8)
+    for address in (led_on.headers["Location"], answer.headers["Location"]):
+        assert (await site.get(address)).status == 404, "a link in a chat leads to none that never ends"
 
 
 async def test_the_link_ends_and_another_one_is_to_be_had(site: AccountSite) -> None:
