@@ -77,6 +77,7 @@ WRONG: list[tuple[Any, str]] = [
         "body[0].url",
     ),
     (changed(*ARTICLE, "body", to=[{"type": "heading", "text": "x"}]), "body[0].level"),
+    (changed("preface", to=[{"type": "image", "text": "", "link": "javascript:x"}]), "preface[0].link"),
     (changed(*ARTICLE, "body", to=[{"type": "script", "text": "x"}]), "sections[0].articles[0].body[0].type"),
     (changed(*ARTICLE, "more", to=1), "sections[0].articles[0].more"),
 ]

@@ -6,14 +6,14 @@ publication, titles in one line, addresses of the web. Caller: detected.py. The 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from bdnews_dispatch.errors import IssueError, NotFoundError
-from bdnews_dispatch.issues.document import Article, BlockType, IssueDocument, Section
+from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
 from bdnews_dispatch.issues.parsing.decoding import decode, without_controls
 from bdnews_dispatch.issues.parsing.findings import Findings
 from bdnews_dispatch.issues.publications import Publication, Publications
@@ -107,9 +107,7 @@ def _mistakes(document: IssueDocument, publication: Publication) -> Iterator[str
         seen.add(section.key)
         for number, article in enumerate(section.articles):
             yield from _mistakes_of(article, f"{where}.articles[{number}]")
-    for number, block in enumerate(document.preface):
-        if block.type is BlockType.HEADING and not 1 <= (block.level or 0) <= 6:
-            yield f"preface[{number}].level：标题的级别应为 1 到 6"
+    yield from _mistakes_of_blocks(document.preface, "preface")
 
 
 def _mistakes_of(article: Article, where: str) -> Iterator[str]:
@@ -117,12 +115,16 @@ def _mistakes_of(article: Article, where: str) -> Iterator[str]:
         yield f"{where}.title：不能为空"
     if not _is_web(article.url):
         yield f"{where}.url：应是 http 或 https 的地址"
-    for number, block in enumerate(article.body):
+    yield from _mistakes_of_blocks(article.body, f"{where}.body")
+
+
+def _mistakes_of_blocks(blocks: Sequence[Block], where: str) -> Iterator[str]:
+    for number, block in enumerate(blocks):
         if block.type is BlockType.HEADING and not 1 <= (block.level or 0) <= 6:
-            yield f"{where}.body[{number}].level：标题的级别应为 1 到 6"
+            yield f"{where}[{number}].level：标题的级别应为 1 到 6"
         for name in ("url", "link"):
             if not _is_web(getattr(block, name)):
-                yield f"{where}.body[{number}].{name}：应是 http 或 https 的地址"
+                yield f"{where}[{number}].{name}：应是 http 或 https 的地址"
 
 
 def _is_web(url: str) -> bool:
