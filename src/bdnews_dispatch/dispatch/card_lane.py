@@ -14,10 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
 from bdnews_dispatch.channels.wechat.modes import Mode, ModeClosed, Plan
-from bdnews_dispatch.channels.wechat.outcomes import SAME_KEY
+from bdnews_dispatch.channels.wechat.outcomes import REPEATABLE, SAME_KEY
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.dispatch.chances import REPEATABLE
 from bdnews_dispatch.dispatch.composing import not_composed
 from bdnews_dispatch.dispatch.endings import Endings
 from bdnews_dispatch.dispatch.ledger import Ledger
@@ -83,7 +82,6 @@ class CardLane:
             StorageError: it could not be written: the call must not be made.
         """
         claim, now = parcel.claim, self._clock()
-        repeatable = mode == REPEATABLE
         row = (
             update(Delivery)
             .where(
@@ -91,7 +89,7 @@ class CardLane:
                 col(Delivery.epoch) == claim.epoch,
                 col(Delivery.state) == DeliveryState.IN_FLIGHT,
             )
-            .values(mode=mode, called_at=now if repeatable else None)
+            .values(mode=mode, called_at=now if mode == REPEATABLE else None)
         )
         try:
             async with self._database.write_beside() as session:

@@ -12,6 +12,7 @@ from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.wechat import Chances
+from bdnews_dispatch.channels.wechat.outcomes import REPEATABLE
 from bdnews_dispatch.dispatch.ledger_store import SAME_KEY_HOLDS, Claim
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.subscribers.audience import Person
@@ -21,8 +22,6 @@ NO_MASS: Mapping[str, str] = {
     "wechat.mass_alone": "选择同样栏目的只有这一人，群发至少要两人",
     "wechat.mass_refused": "微信没有接受这次群发",
 }
-#: The mode whose calls the platform knows again by their id.
-REPEATABLE = "template"
 
 
 async def narrowed(

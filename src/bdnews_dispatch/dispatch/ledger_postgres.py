@@ -14,6 +14,7 @@ from asyncpg import Connection
 from sqlalchemy.engine import URL
 
 from bdnews_dispatch.channels.outcome import Outcome
+from bdnews_dispatch.channels.wechat.outcomes import REPEATABLE
 from bdnews_dispatch.db.postgres import BY_KEYS, OneConnection
 from bdnews_dispatch.dispatch.ledger_sqlite import BY_MAIL, CALLED_AT, MAIL_WANTED, MODE_BACK, TRIED_FIRST
 from bdnews_dispatch.dispatch.ledger_store import SAME_KEY_HOLDS, Claim, Group, read_sections, storable
@@ -194,7 +195,7 @@ UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=
 FROM over WHERE delivery.id = over.id
 """
 #: A template message is sent again while the platform still knows its id.
-_UNANSWERED = "CASE WHEN mode = 'template' AND called_at > $5 THEN 'planned' ELSE $4::varchar END"
+_UNANSWERED = f"CASE WHEN mode = '{REPEATABLE}' AND called_at > $5 THEN 'planned' ELSE $4::varchar END"
 RECOVER_IN_FLIGHT = f"""{_OVER.format(state="in_flight")}
 UPDATE delivery
 SET state = {_UNANSWERED}, {_FREE}, reason = 'lease_ended',

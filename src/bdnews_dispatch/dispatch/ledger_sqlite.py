@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from bdnews_dispatch.channels.outcome import Outcome
 from bdnews_dispatch.channels.wechat.channel import MASS_ASIDE
+from bdnews_dispatch.channels.wechat.outcomes import REPEATABLE
 from bdnews_dispatch.db.direct import DirectWriter, read_moment, stored
 from bdnews_dispatch.dispatch.ledger_store import (
     SAME_KEY_HOLDS,
@@ -64,8 +65,8 @@ AND {_WANTED.format(may_send="AND dispatch.state IN ('planning', 'sending')", ot
     for channel, other in _OTHER.items()
 }
 
-#: A mode whose calls the platform knows again by their id; how long it does is counted from the first of them.
-CALLED_AT = "CASE WHEN {mode} = 'template' THEN coalesce(called_at, {now}) END"
+#: How long the platform knows a call again by its id is counted from the first one.
+CALLED_AT = f"CASE WHEN {{mode}} = '{REPEATABLE}' THEN coalesce(called_at, {{now}}) END"
 #: A card's: its mode is kept with it, for whoever finds it in flight. A call that was made too long ago is not made
 #: again; what becomes of it is decided when it is claimed the next time.
 CARD_GATE = (
@@ -184,7 +185,7 @@ UPDATE delivery SET state = {_STATE_BACK}, reason = {_REASON_BACK.format(reason=
 WHERE {HELD} AND state = 'claimed' AND {_OVER}
 """  # constants of this module
 #: A template message is sent again while the platform still knows its id.
-_UNANSWERED = "CASE WHEN mode = 'template' AND called_at > :recent THEN 'planned' ELSE :state END"
+_UNANSWERED = f"CASE WHEN mode = '{REPEATABLE}' AND called_at > :recent THEN 'planned' ELSE :state END"
 RECOVER_IN_FLIGHT = f"""
 UPDATE delivery
 SET state = {_UNANSWERED}, {_FREE}, reason = 'lease_ended',

@@ -51,7 +51,7 @@ _DOES = frozenset({Meaning.SUBSCRIBES, Meaning.READS, Meaning.BINDS, Meaning.BOU
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A scan, understood. `holder`: who has the openid now. `person`: of whom the code is."""
+    """A scan, understood. `holder`: who has the openid now. `person`: of whom the code is, or becomes."""
 
     meaning: Meaning
     scene: WeChatScene | None = None
@@ -64,10 +64,8 @@ async def understand(session: AsyncSession, clock: Clock, openid: str, word: str
     scene = await find_scene(session, word)
     if scene is None:
         return Scan(Meaning.UNKNOWN)
+    person = await session.get(Subscriber, scene.subscriber_id) if scene.subscriber_id is not None else None
     if scene.used_at is not None:
-        person = (
-            await session.get(Subscriber, scene.subscriber_id) if scene.subscriber_id is not None else None
-        )
         by_them = person is not None and person.openid == openid
         return Scan(Meaning.BOUND, scene, person, person) if by_them else Scan(Meaning.USED, scene)
     if scene.ends_at <= clock():
@@ -76,7 +74,6 @@ async def understand(session: AsyncSession, clock: Clock, openid: str, word: str
     if scene.purpose is ScenePurpose.SUBSCRIBE:
         reading = holder is not None and await _reads(session, holder, scene.publication)
         return Scan(Meaning.READS if reading else Meaning.SUBSCRIBES, scene, holder, holder)
-    person = await session.get(Subscriber, scene.subscriber_id) if scene.subscriber_id is not None else None
     if person is None or person.erased_at is not None:
         return Scan(Meaning.NOBODY, scene, holder)
     if holder is not None and holder.id == person.id:

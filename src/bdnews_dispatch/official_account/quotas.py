@@ -37,13 +37,13 @@ async def used_quotas(session: AsyncSession, clock: Clock, account: WeChatSettin
     day, month = day_of(now), month_of(now)
 
     async def used(quota: str) -> int:
-        row = await session.get(WeChatQuota, (quota_name(quota, account), "", day))
+        row = await session.get(WeChatQuota, (quota_name(quota, account.appid), "", day))
         return row.used if row is not None else 0
 
     of_month = (
         select(func.count(), func.count().filter(col(WeChatQuota.used) >= account.masses_a_month))
         .select_from(WeChatQuota)
-        .where(WeChatQuota.name == quota_name(MASS_QUOTA, account), WeChatQuota.period == month)
+        .where(WeChatQuota.name == quota_name(MASS_QUOTA, account.appid), WeChatQuota.period == month)
     )
     had, full = (await session.exec(of_month)).one()
     return [

@@ -58,7 +58,7 @@ async def chances_of(
 
 async def templates_left(session: AsyncSession, clock: Clock, settings: WeChatSettings) -> int:
     """How many template messages the account may still send today, by our own count."""
-    used = await _used(session, quota_name(TEMPLATE_QUOTA, settings), "", day_of(clock()))
+    used = await _used(session, quota_name(TEMPLATE_QUOTA, settings.appid), "", day_of(clock()))
     return max(0, settings.templates_a_day - used)
 
 
@@ -68,7 +68,7 @@ async def masses_of(
     """How many mass messages these followers have had in a month; who has had none is left out."""
     rows = await session.exec(
         select(WeChatQuota.holder, WeChatQuota.used).where(
-            WeChatQuota.name == quota_name(MASS_QUOTA, settings),
+            WeChatQuota.name == quota_name(MASS_QUOTA, settings.appid),
             WeChatQuota.period == month,
             col(WeChatQuota.holder).in_(openids),
         )

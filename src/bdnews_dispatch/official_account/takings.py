@@ -104,9 +104,9 @@ def for_session(taking: Taking, act: Act, now: datetime) -> tuple[TextClause, di
     return clause, {name: values[name] for name in names}
 
 
-def quota_name(quota: str, settings: WeChatSettings) -> str:
+def quota_name(quota: str, appid: str) -> str:
     """As rows have it: what goes to the sandbox's account is not counted against the real one."""
-    return f"{quota}:{settings.appid}"
+    return f"{quota}:{appid}"
 
 
 def day_of(now: datetime) -> str:
@@ -130,7 +130,7 @@ def taking_of(mode: Mode, openid: str, settings: WeChatSettings, now: datetime) 
             return Taking("credit", openid, settings.one_time_template_id)
         case "template":
             return Taking(
-                "quota", "", quota_name(TEMPLATE_QUOTA, settings), day_of(now), settings.templates_a_day
+                "quota", "", quota_name(TEMPLATE_QUOTA, settings.appid), day_of(now), settings.templates_a_day
             )
         case "mass":
             return None
@@ -138,4 +138,6 @@ def taking_of(mode: Mode, openid: str, settings: WeChatSettings, now: datetime) 
 
 def mass_taking(openid: str, settings: WeChatSettings, now: datetime) -> Taking:
     """One of the mass messages that a follower may get in this calendar month."""
-    return Taking("quota", openid, quota_name(MASS_QUOTA, settings), month_of(now), settings.masses_a_month)
+    return Taking(
+        "quota", openid, quota_name(MASS_QUOTA, settings.appid), month_of(now), settings.masses_a_month
+    )

@@ -142,12 +142,9 @@ class Retention:
             for table, which, _ in of_deliveries(self._erased()):
                 statement = select(func.count()).select_from(table).where(which)
                 found[LEFTOVERS] += int((await session.exec(statement)).one())
-            answers = select(func.count()).select_from(OnceAnswered).where(self._spent_answers())
-            found[LEFTOVERS] += int((await session.exec(answers)).one())
-            spent = select(func.count()).select_from(WeChatScene).where(is_spent(self._clock()))
-            found[LEFTOVERS] += int((await session.exec(spent)).one())
-            past = select(func.count()).select_from(WeChatQuota).where(is_past(self._clock()))
-            found[LEFTOVERS] += int((await session.exec(past)).one())
+            for table, over in self._over():
+                statement = select(func.count()).select_from(table).where(over)
+                found[LEFTOVERS] += int((await session.exec(statement)).one())
         return found
 
     async def run(self) -> dict[str, int]:
@@ -189,8 +186,14 @@ class Retention:
             .where(col(Subscriber.erased_at) > self._clock() - _LEFTOVERS)
         )
 
-    def _spent_answers(self) -> ColumnElement[bool]:
-        return col(OnceAnswered.at) < self._clock() - _ANSWERS
+    def _over(self) -> Sequence[tuple[Any, ColumnElement[bool]]]:
+        """Rows that say nothing any more: answers of the API, codes that nobody scanned, quotas of past months."""
+        now = self._clock()
+        return (
+            (OnceAnswered, col(OnceAnswered.at) < now - _ANSWERS),
+            (WeChatScene, is_spent(now)),
+            (WeChatQuota, is_past(now)),
+        )
 
     async def _empty_leftovers(self) -> int:
         emptied_rows = 0
@@ -198,13 +201,9 @@ class Retention:
             for _, _, statement in of_deliveries(self._erased()):
                 changed = await session.execute(statement.execution_options(synchronize_session=False))
                 emptied_rows += int(changed.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
-            # Answers of the API that are given again for a day hold what they said.
-            answers = delete(OnceAnswered).where(self._spent_answers())
-            emptied_rows += int((await session.execute(answers)).rowcount)  # type: ignore[attr-defined]  # as above
-            scenes = delete(WeChatScene).where(is_spent(self._clock()))
-            emptied_rows += int((await session.execute(scenes)).rowcount)  # type: ignore[attr-defined]  # as above
-            quotas = delete(WeChatQuota).where(is_past(self._clock()))
-            emptied_rows += int((await session.execute(quotas)).rowcount)  # type: ignore[attr-defined]  # as above
+            for table, over in self._over():
+                gone = await session.execute(delete(table).where(over))
+                emptied_rows += int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
         return emptied_rows
 
     async def _sandbox_files(self) -> list[Path]:

@@ -26,9 +26,9 @@ from bdnews_dispatch.channels.wechat.push import Push, PushKind
 #: A push is some hundred bytes; the longest text message 2 KB.
 BODY_LIMIT = 64 * 1024
 #: Three deliveries take 15 s; the rest is for clocks that differ.
+AGE_LIMIT_SECONDS = 600
 #: Who says no to one question takes nothing back of what they said yes to before (Subscription_Messages/api.html).
 _ASKED = "subscribe_msg_popup_event"
-AGE_LIMIT_SECONDS = 600
 #: A text reply may hold 2,048 bytes (Passive_user_reply_message.html).
 REPLY_LIMIT = 2048
 

@@ -35,9 +35,7 @@ Switch = Callable[[ModeClosed, Mode | None], Awaitable[bool]]
 
 #: Set aside for the mass message of the dispatch: its delivery waits under this code, for at most so long.
 MASS_ASIDE = "wechat.mass"
-_ASIDE_SECONDS = 600.0
-
-
+MASS_ASIDE_SECONDS = 600.0
 #: Behind a call whose answer was lost, these change nothing: the same call is still to be made again.
 _STILL_OWED = {OutcomeKind.DEFERRED, OutcomeKind.UNAVAILABLE, OutcomeKind.GATE_CLOSED}
 
@@ -267,5 +265,5 @@ def _no_mode(closed: list[ModeClosed], *, mass: bool) -> Outcome:
         code = off.code if off else "wechat.no_mode"
         return Outcome(OutcomeKind.UNAVAILABLE, code, text, remedy=Remedy.STOP_CHANNEL)
     if mass:
-        return Outcome(OutcomeKind.DEFERRED, MASS_ASIDE, text, "mass", retry_after=_ASIDE_SECONDS)
+        return Outcome(OutcomeKind.DEFERRED, MASS_ASIDE, text, "mass", retry_after=MASS_ASIDE_SECONDS)
     return Outcome(OutcomeKind.REFUSED, "wechat.no_mode", text, remedy=Remedy.OTHER_CHANNEL)

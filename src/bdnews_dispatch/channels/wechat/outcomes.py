@@ -16,6 +16,8 @@ _NOT_HANDLED = "http.503"
 _SAME_KEY_SECONDS = 60.0
 #: `Outcome.rule` of a call whose answer was lost and that is made again: by the same mode, under the same id.
 SAME_KEY = "wechat.same_key"
+#: The mode whose calls the platform knows again by their id.
+REPEATABLE = "template"
 #: 43117: the platform doesn't say how long; a quarter of a day lets an evening's card go out the next
 #: morning.
 _USER_SECONDS = 6 * 3600.0
@@ -67,7 +69,7 @@ def unreachable(error: UnreachableError, *, mode: str) -> Outcome:
     """No answer: a template carries a client_msg_id, so the call is made again; what carries none is in doubt."""
     if error.of_token or (error.code == "connect.refused"):
         return Outcome(OutcomeKind.UNAVAILABLE, error.code, error.message, mode)
-    if error.may_have_arrived and mode == "template":
+    if error.may_have_arrived and mode == REPEATABLE:
         return Outcome(
             OutcomeKind.DEFERRED,
             error.code,

@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.outcome import Outcome, OutcomeKind
-from bdnews_dispatch.channels.wechat.channel import MASS_ASIDE
+from bdnews_dispatch.channels.wechat.channel import MASS_ASIDE, MASS_ASIDE_SECONDS
 from bdnews_dispatch.db.types import UtcDateTime
 from bdnews_dispatch.dispatch.control import in_order
 from bdnews_dispatch.dispatch.ledger import SENDING
@@ -30,7 +30,7 @@ LEASE = timedelta(seconds=60)
 #: The platform knows a clientmsgid for 24 hours (Batch_Sends_and_Originality_Checks.html); its clock may not be ours.
 SAME_ID_HOLDS = timedelta(hours=23)
 #: Members that wait for their set again are not due to the card lane meanwhile.
-_ASIDE = timedelta(minutes=10)
+_ASIDE = timedelta(seconds=MASS_ASIDE_SECONDS)
 #: Another state of a card keeps the mass message waiting: it may still need it.
 _SOON = timedelta(seconds=60)
 

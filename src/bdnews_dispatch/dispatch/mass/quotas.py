@@ -30,7 +30,7 @@ from bdnews_dispatch.subscribers.models import Subscriber
 
 async def take_calls(session: AsyncSession, account: WeChatSettings, now: datetime) -> bool:
     """One of the account's calls, of this day and of this minute; False: both stay, and the caller rolls back."""
-    name, minute = quota_name(MASS_CALLS_QUOTA, account), f"{now:%Y-%m-%dT%H:%M}"
+    name, minute = quota_name(MASS_CALLS_QUOTA, account.appid), f"{now:%Y-%m-%dT%H:%M}"
     for taking in (
         Taking("quota", "", name, day_of(now), account.mass_calls_a_day),
         Taking("quota", "", name, minute, account.mass_calls_a_minute),
@@ -50,7 +50,7 @@ async def take_of_members(
     session: AsyncSession, account: WeChatSettings, now: datetime, send: MassSend
 ) -> None:
     """One of each member's messages of this month; those who have none left are no members any more."""
-    name, period = quota_name(MASS_QUOTA, account), month_of(now)
+    name, period = quota_name(MASS_QUOTA, account.appid), month_of(now)
     missing = (
         sa_select(literal(name), col(Subscriber.openid), literal(period), literal(0))
         .join_from(Delivery, Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
@@ -74,7 +74,7 @@ async def spend_of_members(session: AsyncSession, account: WeChatSettings, send:
 
 def _theirs(account: WeChatSettings, now: datetime) -> tuple[Any, ...]:
     return (
-        col(WeChatQuota.name) == quota_name(MASS_QUOTA, account),
+        col(WeChatQuota.name) == quota_name(MASS_QUOTA, account.appid),
         col(WeChatQuota.period) == month_of(now),
         col(WeChatQuota.holder) == col(Subscriber.openid),
     )
@@ -90,8 +90,7 @@ async def _set_used(session: AsyncSession, send: MassSend, used: Any) -> None:
     await session.execute(
         update(WeChatQuota)
         .where(
-            col(WeChatQuota.name)
-            == f"{MASS_QUOTA}:{send.appid}",  # as `quota_name`, though its account be gone
+            col(WeChatQuota.name) == quota_name(MASS_QUOTA, send.appid),
             col(WeChatQuota.period) == month_of(send.created_at),
             col(WeChatQuota.holder).in_(holders),
         )
