@@ -259,7 +259,7 @@ async def _wechat(session: AsyncSession, person: Subscriber) -> dict[str, Any] |
     )
     return {
         "mass_messages": [{"month": row.period, "number": row.used} for row in quotas],
-        "tags": list(tags),
+        "sections": list(tags),
         "following": follower.following,
         "updated_at": _time(follower.updated_at),
         "consents": [

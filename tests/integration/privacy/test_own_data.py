@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 from sqlmodel import select
-from tests.integration.privacy.searching import JING, TRACES, everything, in_files
+from tests.integration.privacy.searching import JING, OPENID, TRACES, everything, in_files
 from tests.integration.web.readers_site import Site, words
 
 from bdnews_dispatch.db.engine import Backend
@@ -15,6 +15,8 @@ from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.links import Signer, SigningKey
+from bdnews_dispatch.official_account.follower_tables import WeChatTagged
+from bdnews_dispatch.official_account.models import WeChatCredit, WeChatQuota
 from bdnews_dispatch.privacy.copying import copy_of
 from bdnews_dispatch.privacy.erasing import erase, forget_erasure, was_erased
 from bdnews_dispatch.subscribers import people
@@ -116,14 +118,21 @@ async def ask_for(site: Site, data: str) -> str:
 
 
 async def test_a_copy_by_page_and_by_file(site: Site, jing: int) -> None:
+    async with site.database.write() as session:
+        now = site.clock()
+        session.add(WeChatCredit(openid=OPENID, template_id="Notice-1", granted=2, used=1, updated_at=now))
+        session.add(WeChatQuota(name="mass:wx", holder=OPENID, period="2026-11", used=3))
+        session.add(WeChatTagged(appid="wx", openid=OPENID, section="policy"))
     link = await ask_for(site, "export")
     asked = words(await (await site.get(link)).text())
     assert "查看您的全部数据" in asked
     assert JING not in asked
     for _ in range(2):
         page = words(await (await site.post(link)).text())
-        for said in (JING, "何静", "贵阳", "专家", "总第112期"):
+        for said in (JING, "何静", "贵阳", "专家", "总第112期", "Notice-1", "月份 2026-11", "国策要论"):
             assert said in page, said
+        assert "mass_messages" not in page
+        assert "{'" not in page, "as words, not as a program writes it"
     english = await (await site.post(f"{link}?lang=en")).text()
     assert "All your data" in english
     file = await site.post(link, data={"download": "1"})

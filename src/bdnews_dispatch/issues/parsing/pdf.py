@@ -47,21 +47,14 @@ _REFUSED = {
 
 
 @dataclass(slots=True)
-class _Line:
-    """One line of text. `column`: its left and right edges."""
+class _Line(Run):
+    """Runs that make one line. `column`: its left and right edges."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
-    size: float
-    text: str
     column: tuple[float, float] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    width: float
     height: float
     lines: list[_Line]
 
@@ -78,7 +71,7 @@ def read_pdf(data: bytes) -> bytes:
     Raises:
         IssueError: `issue.pdf`: encrypted, broken, without text, or too large to read.
     """
-    pages = [_Page(page["width"], page["height"], _lines(page["runs"])) for page in _read(data)]
+    pages = [_Page(page["height"], _lines(page["runs"])) for page in _read(data)]
     pages = list(_without_margins(pages))
     sizes = Counter[float]()
     for page in pages:
@@ -111,10 +104,10 @@ def _read(data: bytes) -> list[dict[str, Any]]:
     return found["pages"]  # type: ignore[no-any-return]
 
 
-def _lines(raw: Sequence[Sequence[float]]) -> list[_Line]:
+def _lines(raw: Sequence[Sequence[Any]]) -> list[_Line]:
     """Runs on one line, joined where little stands between them."""
-    runs = sorted((Run(*each) for each in raw), key=lambda run: (run.top + run.bottom, run.left))  # type: ignore[arg-type]
-    rows: list[list[Run]] = []
+    runs = sorted((_Line(*each) for each in raw), key=lambda run: (run.top + run.bottom, run.left))
+    rows: list[list[_Line]] = []
     for run in runs:
         middle = (run.top + run.bottom) / 2
         if rows and rows[-1][0].top < middle < rows[-1][0].bottom:
@@ -131,7 +124,7 @@ def _lines(raw: Sequence[Sequence[float]]) -> list[_Line]:
                 last.text, last.right = last.text + gap + run.text, max(last.right, run.right)
                 last.size = max(last.size, run.size)
             else:
-                lines.append(_Line(run.left, run.top, run.right, run.bottom, run.size, run.text))
+                lines.append(run)
                 begun = True
     return lines
 
@@ -150,7 +143,7 @@ def _without_margins(pages: Sequence[_Page]) -> Iterator[_Page]:
                 _is_margin(line, page) and (_shape(line) in often or _NUMBER.fullmatch(line.text.strip()))
             )
         ]
-        yield _Page(page.width, page.height, kept)
+        yield _Page(page.height, kept)
 
 
 def _is_margin(line: _Line, page: _Page) -> bool:
@@ -168,9 +161,12 @@ def _in_order(page: _Page, body: float) -> Iterator[_Line]:
         return
     left, right = min(line.left for line in lines), max(line.right for line in lines)
     middle = (left + right) / 2
-    across = [line for line in lines if line.left < middle - body and line.right > middle + body]
+
+    def is_across(line: _Line) -> bool:
+        return line.left < middle - body and line.right > middle + body
+
     beside = [line for line in lines if line.left >= middle - body / 2]
-    if len(beside) < 3 or len(across) > len(lines) * 0.3:
+    if len(beside) < 3 or sum(map(is_across, lines)) > len(lines) * 0.3:
         for line in lines:
             line.column = (left, right)
         yield from lines
@@ -179,7 +175,7 @@ def _in_order(page: _Page, body: float) -> Iterator[_Line]:
     begins_right = min(line.left for line in beside)
     halves: tuple[list[_Line], list[_Line]] = ([], [])
     for line in lines:
-        if line in across:
+        if is_across(line):
             yield from (*halves[0], *halves[1])
             halves[0].clear()
             halves[1].clear()
