@@ -258,6 +258,10 @@ class Links:
         """The public page of an article; its QR code is `/qr.png` behind it."""
         return f"{self.issue(publication, total_number)}/{place}"
 
+    def picture(self, digest: str) -> str:
+        """A stored picture of an issue."""
+        return f"{self.base_url}/pictures/{digest}"
+
     def archive(self, publication: str) -> str:
         return f"{self.base_url}/issues/{publication}"
 

@@ -18,7 +18,7 @@ MOST = 8_000_000
 
 
 def parse(data: bytes) -> IssueDocument:
-    return parse_detected(data, PUBLICATIONS, None, max_bytes=MOST)
+    return parse_detected(data, PUBLICATIONS, None, max_bytes=MOST).document
 
 
 def bare(text: str) -> str:

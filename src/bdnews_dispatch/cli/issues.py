@@ -43,7 +43,9 @@ def parse(file: Path, publication: str | None, *, as_json: bool) -> None:
     """解析一期文件，打印读到的内容；不存储。"""
     settings = settings_and_logs()
     publications = load_publications(settings.publications.folder, settings.publications.default)
-    document = parse_detected(_read(file), publications, publication, max_bytes=settings.issues.max_bytes)
+    document = parse_detected(
+        _read(file), publications, publication, max_bytes=settings.issues.max_bytes
+    ).document
     emit(document.model_dump(mode="json"), as_json=as_json, text=lambda: _outline(document))
 
 
@@ -63,15 +65,21 @@ def ingest(file: Path, publication: str | None, *, publish: bool, as_json: bool)
 
     async def work(parts: Parts) -> dict[str, Any]:
         data = _read(file)
-        document = parse_detected(
+        found = parse_detected(
             data, parts.publications, publication, max_bytes=parts.settings.issues.max_bytes
         )
         async with parts.database.write() as session:
             taken = await take(
-                session, parts.clock, document, source_name=file.name, source=data, publish_now=publish
+                session,
+                parts.clock,
+                found.document,
+                source_name=file.name,
+                source=data,
+                publish_now=publish,
+                pictures=found.pictures.values(),
             )
-            warnings = [warning.model_dump() for warning in document.warnings]
-            articles = sum(1 for _ in document.articles())
+            warnings = [warning.model_dump() for warning in found.document.warnings]
+            articles = sum(1 for _ in found.document.articles())
             return {"intake": taken.intake, **_facts(taken.issue), "articles": articles, "warnings": warnings}
 
     result = with_parts(work)

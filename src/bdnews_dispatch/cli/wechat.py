@@ -9,7 +9,7 @@ from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.official_account.account import open_account
 from bdnews_dispatch.official_account.menu import menu_of
-from bdnews_dispatch.official_account.quotas import used_quotas
+from bdnews_dispatch.official_account.quotas import platform_quotas, used_quotas
 from bdnews_dispatch.official_account.tags import mend_tags
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
@@ -86,9 +86,14 @@ def tags(publication: str | None, *, afresh: bool, sandbox: bool, as_json: bool)
 
 
 @wechat.command()
+@click.option("--ask", is_flag=True, help="问微信各接口今日用了多少次，同一公众号的其他程序也算在内。")
+@sandbox_option
 @json_option
-def quota(*, as_json: bool) -> None:
+def quota(*, ask: bool, sandbox: bool, as_json: bool) -> None:
     """今日与本月用掉多少：模板消息、群发。按北京时间。"""
+    if ask:
+        _ask_quotas(sandbox=sandbox, as_json=as_json)
+        return
 
     async def work(parts: Parts) -> list[dict[str, Any]]:
         accounts = [parts.settings.wechat] if parts.settings.wechat.appid else []
@@ -102,6 +107,16 @@ def quota(*, as_json: bool) -> None:
     found = with_parts(work)
     rows = [[row["appid"], words.QUOTAS[row["quota"]], row["used"], row["limit"]] for row in found]
     emit(found, as_json=as_json, text=lambda: table(rows, ["公众号", "配额", "已用", "上限"]))
+
+
+def _ask_quotas(*, sandbox: bool, as_json: bool) -> None:
+    async def work(parts: Parts) -> list[dict[str, Any]]:
+        async with _account(parts, sandbox=sandbox) as account:
+            return await platform_quotas(account.client)
+
+    found = with_parts(work)
+    rows = [[row["call"], row["used"], row["limit"]] for row in found]
+    emit(found, as_json=as_json, text=lambda: table(rows, ["接口", "今日已用", "上限"]))
 
 
 def _account(parts: Parts, *, sandbox: bool) -> Any:

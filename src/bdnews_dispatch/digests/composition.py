@@ -4,8 +4,8 @@ In: a publication, published issues, section keys (or an editor's bulletin). Out
 Callers: dispatch planning and workers, previews, the web copy.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -16,6 +16,7 @@ from bdnews_dispatch.digests.digest import (
     Digest,
     DigestArticle,
     DigestIssue,
+    DigestPicture,
     DigestSection,
     Link,
     Paragraphs,
@@ -27,7 +28,7 @@ from bdnews_dispatch.digests.inline import cut_runs, plain, runs, web_url
 from bdnews_dispatch.digests.labels import date_text, labels_for
 from bdnews_dispatch.digests.markdown_body import body_links, body_words
 from bdnews_dispatch.digests.typography import cut, cut_inside, typeset
-from bdnews_dispatch.issues.document import Article, IssueDocument, Section
+from bdnews_dispatch.issues.document import Article, BlockType, IssueDocument, Section, referenced
 from bdnews_dispatch.issues.publications import Publication
 
 #: A subject is cut by every mailbox; longer titles than this are cut by us, at a grapheme.
@@ -37,15 +38,23 @@ _TITLE_IN_SUBJECT = 60
 _TITLE, _SHORT = 160, 80
 #: What mailboxes show beside a subject: 35 to 140 characters.
 _PREHEADER = 110
+#: Pixels. A narrower picture is an ornament, which a mail does without.
+_NARROWEST = 240
 
 
 @dataclass(frozen=True, slots=True)
 class IssueEdition:
-    """One published issue that goes into a digest. `url`: the public page of the whole issue."""
+    """One published issue that goes into a digest.
+
+    Attributes:
+        url: the public page of the whole issue.
+        pictures: those of its document that are stored, by digest; without captions.
+    """
 
     issue_id: int
     document: IssueDocument
     url: str
+    pictures: Mapping[str, DigestPicture] = field(default_factory=dict)
 
 
 ArticleUrl = Callable[[IssueEdition, int], str]
@@ -208,7 +217,7 @@ def _issue(
     for place, section, article in document.articles():
         chosen = section.key in sections
         url = article_url(edition, place)
-        made = _article(article, section, place, url, edition.issue_id, fullness, numbering, shown=chosen)
+        made = _article(article, section, place, url, edition, fullness, numbering, shown=chosen)
         if chosen:
             found.setdefault(section.key, []).append(made)
             names.setdefault(section.key, _section_name(publication, section, language))
@@ -226,14 +235,14 @@ def _article(
     section: Section,
     place: int,
     url: str,
-    issue_id: int,
+    edition: IssueEdition,
     fullness: Fullness,
     numbering: _Numbering,
     *,
     shown: bool,
 ) -> DigestArticle:
     def number(target: str, kind: Literal["article", "source", "body"]) -> int:
-        return numbering.add(target, kind, issue_id, place=place, section=section.key, shown=shown)
+        return numbering.add(target, kind, edition.issue_id, place=place, section=section.key, shown=shown)
 
     link = number(url, "article")
     origin = web_url(article.url)
@@ -253,7 +262,16 @@ def _article(
         link=link,
         source_link=source_link,
         url=url,
+        picture=_picture(article, edition) if shown and not fullness.compact else None,
     )
+
+
+def _picture(article: Article, edition: IssueEdition) -> DigestPicture | None:
+    for block in article.body:
+        found = edition.pictures.get(referenced(block.url)) if block.type is BlockType.IMAGE else None
+        if found is not None and found.width >= _NARROWEST:
+            return replace(found, caption=cut_inside(plain(block.text), _SHORT))
+    return None
 
 
 def _section_name(publication: Publication, section: Section, language: str) -> str:

@@ -45,6 +45,23 @@ class PublicationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestPicture:
+    """A picture in a digest.
+
+    Attributes:
+        digest: which stored picture it is.
+        width, height: its own, in pixels.
+        caption: what it shows; also for those who do not see it.
+    """
+
+    digest: str
+    url: str
+    width: int
+    height: int
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DigestArticle:
     """An article in a digest.
 
@@ -53,6 +70,7 @@ class DigestArticle:
         link: number of the link to the whole text.
         source_link: number of the link to where it came from, if it says.
         url: the page of the whole text, for its QR code.
+        picture: the first of its body that is large enough to be looked at.
     """
 
     place: int
@@ -64,6 +82,7 @@ class DigestArticle:
     link: int
     source_link: int | None
     url: str
+    picture: DigestPicture | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ MOST_OCTETS = 94_000
 #: Measured on the shipped templates with links of 100 octets: head, masthead and foot; an article with its row of
 #: source, link and QR code; an article as a line; a section's label. HTML and text part together.
 _MAIL, _ARTICLE, _LINE, _SECTION = 10_500, 1_950, 480, 600
-#: A note's frame in the HTML.
-_NOTE = 420
+#: A note's frame in the HTML; a picture's address and size in it.
+_NOTE, _PICTURE = 420, 620
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +47,6 @@ def estimated_octets(issues: Sequence[DigestIssue], facts: PublicationFacts, *, 
                 note = "".join(run.text for paragraph in article.editor_note for run in paragraph)
                 words = len(f"{article.title}{note}{article.excerpt}{article.source}".encode())
                 octets += 2 * words + (_LINE if compact else _ARTICLE) + _NOTE * bool(note)
+                if article.picture is not None:
+                    octets += _PICTURE + 2 * len(article.picture.caption.encode())
     return octets

@@ -32,6 +32,8 @@ _MOST_OCTETS = 2_000_000
 _HEAVY, _LIGHT = "━" * 24, "─" * 24
 #: More QR codes than this are a wall, not a help; a long digest has links alone.
 _MOST_QR_CODES = 24
+#: CSS pixels between the margins of a mail of 600; see templates/email/layout/inlined.css.
+_COLUMN = 520
 #: What no data may bring into a template's output: C0 but line feeds, C1, separators, bidi controls,
 #: surrogates, slots.
 _UNWANTED = re.compile(
@@ -94,6 +96,11 @@ def _context(digest: Digest, language: str, *, track: bool, reason: str) -> dict
                 page = article["page"]
                 article["page_text"] = labels["page"].format(page=page) if page is not None else ""
                 source = f"{labels['source']}{colon}{article['source']}" if article["source"] else ""
+                if picture := article["picture"]:
+                    # A picture that is smaller than the column is not made larger.
+                    width = min(picture["width"], _COLUMN)
+                    picture["shown_width"] = width
+                    picture["shown_height"] = max(1, round(picture["height"] * width / picture["width"]))
                 article["origin"] = labels["dot"].join(filter(None, (source, article["page_text"])))
     default_reason = labels["reason_bulletin" if digest.bulletin else "reason"].format(name=facts.name)
     return {

@@ -8,10 +8,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.digests.composition import IssueEdition, all_links, compose, compose_bulletin
-from bdnews_dispatch.digests.digest import Digest, Link
+from bdnews_dispatch.digests.digest import Digest, DigestPicture, Link
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.models import IssueRevision
+from bdnews_dispatch.issues.pictures import blocks_of, digests_of, facts_of
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.links import Links
 
@@ -39,9 +40,24 @@ async def load_contents(session: AsyncSession, dispatch: Dispatch, links: Links)
         document = IssueDocument.model_validate(revision.document)
         assert document.total_number is not None  # noqa: S101  # intake takes no issue without one
         url = links.issue(document.publication, document.total_number)
-        editions.append(IssueEdition(issue_id=entry["id"], document=document, url=url))
+        editions.append(
+            IssueEdition(
+                issue_id=entry["id"],
+                document=document,
+                url=url,
+                pictures=await _pictures(session, document, links),
+            )
+        )
     bulletin = await session.get(Bulletin, dispatch.bulletin_id) if dispatch.bulletin_id is not None else None
     return Contents(dispatch.publication, tuple(editions), bulletin)
+
+
+async def _pictures(session: AsyncSession, document: IssueDocument, links: Links) -> dict[str, DigestPicture]:
+    found = await facts_of(session, digests_of(blocks_of(document)))
+    return {
+        digest: DigestPicture(digest, links.picture(digest), one.width, one.height)
+        for digest, one in found.items()
+    }
 
 
 def article_url(edition: IssueEdition, place: int) -> str:

@@ -1,10 +1,13 @@
 """The parsed issue: what parsing gives, the store keeps, digests are made of. Frozen, plain, JSON in and out."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
+
+_REFERENCE = re.compile(r"picture:([0-9a-f]{64})")
 
 
 class BlockType(StrEnum):
@@ -34,7 +37,7 @@ class Block(_Frozen):
         text: the words; inline Markdown (links, **bold**) is kept. A list or quote keeps its lines.
         items: the points of a list, without their marks.
         rows: the cells of a table, row by row.
-        url: of a picture.
+        url: of a picture: of the web, or `reference` to one that is stored here.
         link: where a picture leads when it is clicked; empty for most.
         line: where it begins in the file, from 1.
     """
@@ -108,3 +111,14 @@ class IssueDocument(_Frozen):
             for article in section.articles:
                 place += 1
                 yield place, section, article
+
+
+def reference(digest: str) -> str:
+    """How a document names a stored picture, in a block's `url`."""
+    return f"picture:{digest}"
+
+
+def referenced(url: str) -> str:
+    """The digest that a block's `url` names, or ""."""
+    found = _REFERENCE.fullmatch(url)
+    return found.group(1) if found else ""

@@ -120,17 +120,18 @@ class WatchedFolder:
         )
 
     async def _store(self, path: Path, data: bytes) -> Taken:
-        document = await asyncio.to_thread(
+        found = await asyncio.to_thread(
             parse_detected, data, self._publications, None, max_bytes=self._max_bytes
         )
         async with self._database.write() as session:
             return await take(
                 session,
                 self._clock,
-                document,
+                found.document,
                 source_name=path.name,
                 source=data,
                 publish_now=not self._review,
+                pictures=found.pictures.values(),
             )
 
     def _set_aside(self, path: Path, error: IssueError) -> None:

@@ -5,6 +5,7 @@ Callers: issues/folder.py, cli/, later the feeds and HTTP push: all of them the 
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,8 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import IssueError
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.models import Issue, IssueRevision, IssueState
+from bdnews_dispatch.issues.parsing.pictures import PreparedPicture
+from bdnews_dispatch.issues.pictures import store
 from bdnews_dispatch.issues.publishing import publish
 from bdnews_dispatch.messaging.outbox import record
 
@@ -56,6 +59,7 @@ async def take(
     source_name: str,
     source: bytes,
     publish_now: bool,
+    pictures: Iterable[PreparedPicture] = (),
 ) -> Taken:
     """Store the document.
 
@@ -63,6 +67,7 @@ async def take(
         source_name: the file's name, for people.
         source: the bytes as they came; kept.
         publish_now: publish it, unless it is withdrawn; else a new issue waits for review.
+        pictures: that came with it; the document names them.
 
     Raises:
         IssueError: the document has no number to know it by.
@@ -73,6 +78,7 @@ async def take(
             code="issue.number_missing",
             hint="请在刊头写明“第N期 总第N期”，再放入一次。",
         )
+    await store(session, pictures, clock())
     mark = fingerprint(document)
     issue = (
         await session.exec(

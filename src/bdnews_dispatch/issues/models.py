@@ -1,4 +1,4 @@
-"""Tables of issues: the issue, and each text it has had."""
+"""Tables of issues: the issue, each text it has had, and the pictures in them."""
 
 import datetime as dt
 from enum import StrEnum
@@ -52,6 +52,24 @@ class IssueRevision(SQLModel, table=True):
     #: The revision that came in, where this is that one with edits; None where it came in itself.
     base: int | None = None
     created_at: dt.datetime = Field(sa_type=UtcDateTime)
+
+
+class Picture(SQLModel, table=True):
+    """A picture of one or several issues, as it is shown; the one that came lies in its revision's `source`.
+
+    Attributes:
+        digest: SHA-256 of the bytes that came, in hexadecimal; documents name it so.
+        mime: `image/jpeg` or `image/png`.
+        width, height: in pixels.
+    """
+
+    __tablename__ = "picture"
+    digest: str = Field(primary_key=True, max_length=64)
+    mime: str = Field(max_length=20)
+    width: int
+    height: int
+    content: bytes
+    stored_at: dt.datetime = Field(sa_type=UtcDateTime)
 
 
 class EditKind(StrEnum):

@@ -1,6 +1,8 @@
-"""What of the account's quotas is used, as our ledger has it: for people.
+"""What of the account's quotas is used, as our ledger has it and as the platform counts: for people.
 
 In: an account. Out: one row a quota. Callers: cli/wechat.py, the console's first page.
+
+Source: openapi/quota/get: getApiQuota.html.
 """
 
 from datetime import datetime, timedelta
@@ -10,6 +12,7 @@ from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient, PlatformError
 from bdnews_dispatch.clock import Clock, beijing
 from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.official_account.takings import (
@@ -51,3 +54,39 @@ async def used_quotas(session: AsyncSession, clock: Clock, account: WeChatSettin
         {"quota": "mass_calls", "used": await used(MASS_CALLS_QUOTA), "limit": account.mass_calls_a_day},
         {"quota": "mass_full", "used": full, "limit": had},
     ]
+
+
+#: What we call most, by its path; the platform counts each apart, and other programs of the account count as well.
+COUNTED_CALLS = (
+    "message/template/send",
+    "message/custom/send",
+    "message/mass/send",
+    "draft/add",
+    "material/add_material",
+    "media/uploadimg",
+    "qrcode/create",
+    "user/info",
+)
+#: The account has no right to this call, so there is no quota of it.
+_NOT_ITS = {48001, 76021, 76022}
+
+
+async def platform_quotas(client: AsyncWeChatClient) -> list[dict[str, Any]]:
+    """`call`, `used`, `limit` of today, as the platform counts them; a call that the account may not make is left out.
+
+    Raises:
+        PlatformError, UnreachableError: it does not say.
+    """
+    found = []
+    for call in COUNTED_CALLS:
+        try:
+            answer = await client.post("openapi/quota/get", data={"cgi_path": f"/cgi-bin/{call}"})
+        except PlatformError as error:
+            if error.code in _NOT_ITS:
+                continue
+            raise
+        quota = answer.get("quota") or {}
+        found.append(
+            {"call": call, "used": int(quota.get("used", 0)), "limit": int(quota.get("daily_limit", 0))}
+        )
+    return found

@@ -1,4 +1,4 @@
-"""What everybody may read: publications, their published issues, each article whole, its QR code.
+"""What everybody may read: publications, their published issues, each article whole, its pictures and QR code.
 
 In: addresses. Out: pages, pictures. Only what is published is shown; what was withdrawn says so.
 """
@@ -13,7 +13,8 @@ from bdnews_dispatch.digests.qr import qr_png
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.issues.document import Article, IssueDocument, Section
 from bdnews_dispatch.issues.intake import current_revision
-from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.issues.models import Issue, IssueState, Picture
+from bdnews_dispatch.issues.pictures import digests_of, facts_of
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.web.article_text import parts_of, spans
 from bdnews_dispatch.web.faults import GoneError
@@ -23,6 +24,7 @@ from bdnews_dispatch.web.pages import SHORT, facts
 _ON_HOME = 5
 _ON_A_PAGE = 50
 _MOST_DIGITS = 9
+_PICTURE_MAX_AGE = "public, max-age=31536000, immutable"
 _PNG_MAX_AGE = "public, max-age=86400"
 
 
@@ -90,6 +92,8 @@ async def article(request: web.Request) -> web.Response:
         raise NotFoundError("没有这篇文章")
     shown = placed[place - 1]
     assert document.total_number is not None  # noqa: S101  # intake takes no issue without one
+    async with request.app[DATABASE].read() as session:
+        pictures = await facts_of(session, digests_of(shown.article.body))
     return request.app[PAGES].response(
         request,
         "article.html",
@@ -98,7 +102,7 @@ async def article(request: web.Request) -> web.Response:
         document=document,
         placed=shown,
         note=[spans(line) for line in shown.article.editor_note.splitlines() if line.strip()],
-        body=parts_of(shown.article.body),
+        body=parts_of(shown.article.body, pictures),
         previous=placed[place - 2] if place > 1 else None,
         following=placed[place] if place < len(placed) else None,
         address=request.app[LINKS].article(publication.key, document.total_number, place),
@@ -115,6 +119,17 @@ async def qr(request: web.Request) -> web.Response:
     total = _number(request.match_info["total"])
     png = qr_png(request.app[LINKS].article(publication.key, total, place))
     return web.Response(body=png, content_type="image/png", headers={"Cache-Control": _PNG_MAX_AGE})
+
+
+async def picture(request: web.Request) -> web.Response:
+    """A picture of an issue, by the hash of what came: what it is never changes."""
+    async with request.app[DATABASE].read() as session:
+        found = await session.get(Picture, request.match_info["digest"])
+    if found is None:
+        raise NotFoundError("没有这张图片")
+    return web.Response(
+        body=found.content, content_type=found.mime, headers={"Cache-Control": _PICTURE_MAX_AGE}
+    )
 
 
 def _by_section(document: IssueDocument) -> list[tuple[Section, list[Placed]]]:

@@ -3,11 +3,14 @@
 In: blocks with inline Markdown, hostile. Out: `Part`s of `Span`s, which the template escapes. Caller: archive.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bdnews_dispatch.digests.inline import runs, web_url
-from bdnews_dispatch.issues.document import Block, BlockType
+from bdnews_dispatch.digests.inline import plain, runs, web_url
+from bdnews_dispatch.issues.document import Block, BlockType, referenced
+from bdnews_dispatch.issues.pictures import PictureFacts
+
+_NONE: Mapping[str, PictureFacts] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Part:
         rows: of a table.
         text: of code, as it is; of a picture, its caption.
         href: of a picture: its address, to be followed by who wants to.
+        picture: one that is stored here, with its size.
     """
 
     kind: str
@@ -41,6 +45,7 @@ class Part:
     rows: tuple[tuple[Line, ...], ...] = ()
     text: str = ""
     href: str = ""
+    picture: PictureFacts | None = None
 
 
 def spans(text: str) -> Line:
@@ -57,14 +62,18 @@ def spans(text: str) -> Line:
     )
 
 
-def parts_of(blocks: Iterable[Block]) -> list[Part]:
-    """The blocks in their order; a QR code to the whole text goes, for this is the whole text."""
+def parts_of(blocks: Iterable[Block], pictures: Mapping[str, PictureFacts] = _NONE) -> list[Part]:
+    """The blocks in their order; a QR code to the whole text goes, for this is the whole text.
+
+    Args:
+        pictures: those that are stored, by digest.
+    """
     listed = list(blocks)
     levels = sorted({block.level or 1 for block in listed if block.type is BlockType.HEADING})
-    return [part for block in listed if (part := _part(block, levels)) is not None]
+    return [part for block in listed if (part := _part(block, levels, pictures)) is not None]
 
 
-def _part(block: Block, levels: list[int]) -> Part | None:
+def _part(block: Block, levels: list[int], pictures: Mapping[str, PictureFacts]) -> Part | None:
     match block.type:
         case BlockType.QR_CODE:
             return None
@@ -82,6 +91,11 @@ def _part(block: Block, levels: list[int]) -> Part | None:
         case BlockType.CODE:
             return Part("code", text=block.text)
         case BlockType.IMAGE:
-            return Part("image", text=block.text, href=web_url(block.url) or web_url(block.link))
+            return Part(
+                "image",
+                text=plain(block.text),
+                href=web_url(block.link) or web_url(block.url),
+                picture=pictures.get(referenced(block.url)),
+            )
         case BlockType.PARAGRAPH:
             return Part("paragraph", lines=(spans(block.text),))

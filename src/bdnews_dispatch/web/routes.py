@@ -67,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/feeds/{file}", feeds.feed, _PUBLIC),
     Route("GET", "/feeds/{publication}/{file}", feeds.feed, _PUBLIC),
     Route("GET", "/issues/{publication}/{total}/{place}/qr.png", archive.qr, _PUBLIC),
+    Route("GET", "/pictures/{digest}", archive.picture, _PUBLIC),
     Route("GET", "/assets/{name}", assets.asset, _PUBLIC),
     Route("GET", "/live", operations.live, _PUBLIC),
     Route("GET", "/ready", operations.ready_word, _PUBLIC),

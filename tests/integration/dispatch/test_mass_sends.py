@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 from tests.making import FULL, SETS, Station, open_station, readers
+from tests.zipping import issue_with_picture
 
 from bdnews_dispatch.dispatch.control import cancel, pause, resume
 from bdnews_dispatch.dispatch.mass.drafting import Drafting
@@ -19,12 +20,15 @@ from bdnews_dispatch.dispatch.mass.job import MassJob
 from bdnews_dispatch.dispatch.mass.models import MassSend
 from bdnews_dispatch.dispatch.mass.reports import take_report
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.issues.intake import Taken, take
+from bdnews_dispatch.issues.parsing import parse_detected
+from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.official_account.takings import month_of
 from bdnews_dispatch.sandbox import SANDBOX_APPID, PlatformFault
 from bdnews_dispatch.subscribers.models import Channel, Subscription
 
-SEND, DRAFT = "message/mass/send", "draft/add"
+SEND, DRAFT, PICTURE = "message/mass/send", "draft/add", "media/uploadimg"
 READERS = 1000 if FULL else 186
 
 
@@ -95,6 +99,46 @@ async def test_all_31_sets_get_their_own_article(station: Station) -> None:
     assert await months(station) == Counter({openid(n): 1 for n in range(1, READERS + 1)})
     assert station.sandbox.platform.calls["material/add_material"] == 1, "one cover for all"
     assert station.sandbox.platform.calls[DRAFT] == 31
+
+
+async def publish_with_picture(station: Station) -> Taken:
+    """One article with a picture, in one section."""
+    found = parse_detected(issue_with_picture(), load_publications(), None, max_bytes=10**6)
+    async with station.parts.database.write() as session:
+        return await take(
+            session,
+            station.parts.clock,
+            found.document,
+            source_name="t.zip",
+            source=b"",
+            publish_now=True,
+            pictures=found.pictures.values(),
+        )
+
+
+async def test_a_picture_is_uploaded_once_and_stands_in_the_article(station: Station) -> None:
+    await followers(station, 8, sets=31)
+    dispatch = await station.start(await publish_with_picture(station))
+    async with station.worker():
+        await station.until(dispatch)
+    ((url, content),) = station.sandbox.account.materials.pictures.items()
+    assert content.startswith(b"\x89PNG")
+    articles = [job.draft.articles[0] for job in station.sandbox.account.mass.jobs.values()]
+    assert articles
+    assert all(f'<img src="{url}" alt="图1各地的数量"' in article["content"] for article in articles)
+    assert station.sandbox.platform.calls[PICTURE] == 1
+
+
+async def test_a_picture_that_the_platform_does_not_take_is_left_out(station: Station) -> None:
+    await followers(station, 2, sets=1)
+    station.sandbox.faults.on_wechat(PlatformFault(PICTURE, code=40009))
+    dispatch = await station.start(await publish_with_picture(station))
+    async with station.worker():
+        shown = await station.until(dispatch)
+    assert shown["channels"]["wechat"]["sent"] == 2
+    (job,) = station.sandbox.account.mass.jobs.values()
+    assert "<img" not in job.draft.articles[0]["content"]
+    assert "数据要素怎样流通" in job.draft.articles[0]["content"]
 
 
 async def test_the_fifth_of_a_month_goes_by_mail(station: Station) -> None:

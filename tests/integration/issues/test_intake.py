@@ -8,12 +8,15 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import select
 from tests.making import HandClock, document, test_settings
+from tests.zipping import issue_with_picture, picture
 
+from bdnews_dispatch.dispatch.contents import digest_of, load_contents
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
+from bdnews_dispatch.dispatch.starting import issue_dispatch
 from bdnews_dispatch.errors import IssueError, StateError
 from bdnews_dispatch.issues.folder import WatchedFolder
 from bdnews_dispatch.issues.intake import take
-from bdnews_dispatch.issues.models import Issue, IssueRevision, IssueState
+from bdnews_dispatch.issues.models import Issue, IssueRevision, IssueState, Picture
 from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.issues.publishing import find_issue, publish, withdraw
 from bdnews_dispatch.messaging.models import Event
@@ -23,6 +26,7 @@ from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.service import folder_of
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.models import Cadence
+from bdnews_dispatch.subscribers.targeting import Target
 
 SAMPLE = shipped("config") / "samples" / "dsj-sample.md"
 
@@ -166,3 +170,35 @@ async def test_what_was_missed_while_the_service_was_down_is_caught_up_once(
     assert len(weekly.issues) == len(monthly.issues) == 2
     assert weekly.cause.startswith("weekly:dsj:2026-11-30T01:00")
     assert monthly.cause.startswith("monthly:dsj:2026-12-01T01:00")
+
+
+async def test_a_zip_brings_its_pictures_and_another_picture_is_a_correction(
+    parts: Parts, folder: WatchedFolder, clock: HandClock
+) -> None:
+    async def put(name: str, data: bytes) -> None:
+        (folder.folder / name).write_bytes(data)
+        await folder.scan()
+        clock.move(seconds=1)
+        await folder.scan()
+
+    async def stored() -> set[str]:
+        async with parts.database.read() as session:
+            return set(await session.exec(select(Picture.digest)))
+
+    await put("a.zip", issue_with_picture())
+    await put("b.zip", issue_with_picture())
+    (issue,) = await issues(parts)
+    (digest,) = await stored()
+    assert issue.revision == 1
+    await put("c.zip", issue_with_picture(picture(colour="#000000")))
+    assert (await issues(parts))[0].revision == 2
+    assert len(await stored()) == 2, "the first text still has its own"
+    async with parts.database.read() as session:
+        dispatch = issue_dispatch(clock, issue, Target())
+        contents = await load_contents(session, dispatch, parts.links)
+    (edition,) = contents.editions
+    assert edition.pictures[digest].url == f"{parts.links.base_url}/pictures/{digest}"
+    made = digest_of(parts.publications.named("dsj"), contents, ["policy"])
+    shown = made.issues[0].sections[0].articles[0].picture
+    assert shown is not None
+    assert (shown.digest, shown.width, shown.caption) == (digest, 1200, "图1各地的数量")

@@ -11,6 +11,7 @@ from bdnews_dispatch.channels.wechat.client import PlatformError
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.official_account.account import Account, open_account
 from bdnews_dispatch.official_account.menu import menu_of
+from bdnews_dispatch.official_account.quotas import COUNTED_CALLS, platform_quotas
 from bdnews_dispatch.official_account.tags import Mended, mend_tags
 from bdnews_dispatch.settings import MenuEntry
 from bdnews_dispatch.subscribers.models import Follower, Subscriber, Subscription
@@ -136,3 +137,13 @@ async def test_a_hundred_tags_are_all_there_are(station: Station, account: Accou
         await account.client.post("tags/create", data={"tag": {"name": f"别的{number}"}})
     with pytest.raises(PlatformError, match="45056"):
         await mend(station, account)
+
+
+async def test_the_platform_is_asked_for_its_quotas(station: Station, account: Account) -> None:
+    for _ in range(3):
+        with pytest.raises(PlatformError):
+            await account.client.post("message/mass/send", data={"touser": []})
+    found = {row["call"]: row for row in await platform_quotas(account.client)}
+    assert found["message/mass/send"] == {"call": "message/mass/send", "used": 3, "limit": 100}
+    assert found["message/template/send"]["limit"] == 100_000
+    assert set(found) == set(COUNTED_CALLS)

@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 from tests.integration.web.readers_site import Site, words
 from tests.making import document
+from tests.zipping import issue_with_picture
 
 from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
+from bdnews_dispatch.issues.intake import take
+from bdnews_dispatch.issues.parsing import parse_detected
+from bdnews_dispatch.issues.publications import load_publications
 
 
 def golden() -> IssueDocument:
@@ -151,3 +155,26 @@ async def test_many_issues_come_in_pages(site: Site) -> None:
     older = await (await site.get("/issues/dsj?before=4")).text()
     assert "总第3期" in older
     assert "更早的各期" not in older
+
+
+async def test_pictures_that_came_with_an_issue_are_shown_and_kept_by_browsers(site: Site) -> None:
+    found = parse_detected(issue_with_picture(), load_publications(), None, max_bytes=10**6)
+    (picture,) = found.pictures.values()
+    async with site.database.write() as session:
+        await take(
+            session,
+            site.clock,
+            found.document,
+            source_name="t.zip",
+            source=b"",
+            publish_now=True,
+            pictures=[picture],
+        )
+    page = await (await site.client.get("/issues/dsj/112/1")).text()
+    assert f'<img src="/pictures/{picture.digest}" width="1200" height="675" alt="图1各地的数量"' in page
+    answer = await site.client.get(f"/pictures/{picture.digest}")
+    assert (answer.status, answer.content_type) == (200, "image/png")
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert await answer.read() == picture.content
+    for wrong in ("0" * 64, "0" * 63, picture.digest.upper(), "..%2f" + picture.digest):
+        assert (await site.client.get(f"/pictures/{wrong}")).status == 404

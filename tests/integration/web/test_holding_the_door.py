@@ -12,11 +12,15 @@ from tests.making import HandClock, test_settings
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.issues.parsing.pictures import PreparedPicture
+from bdnews_dispatch.issues.pictures import store
 from bdnews_dispatch.issues.publications import load_publications
 from bdnews_dispatch.links import Links, Purpose, Signer, SigningKey
 from bdnews_dispatch.web.access import Permission, Route
 from bdnews_dispatch.web.app import make_web_app
 from bdnews_dispatch.web.routes import ROUTES
+
+PICTURE = PreparedPicture("0" * 64, "image/png", 1, 1, b"\x89PNG")
 
 
 def filled(route: Route, token: str) -> str:
@@ -31,6 +35,7 @@ def filled(route: Route, token: str) -> str:
         "id": "1",
         "link": "x",
         "tag": "x",
+        "digest": PICTURE.digest,
         "file": "policy.atom" if "{publication}" in route.path else "dsj.atom",
     }
     return route.path.format(**values)
@@ -38,6 +43,8 @@ def filled(route: Route, token: str) -> str:
 
 async def test_every_route_answers_and_carries_the_headers(site: Site, sent: list[Delivery]) -> None:
     request = await site.asks()
+    async with site.database.write() as session:
+        await store(session, [PICTURE], site.clock())
     for route in ROUTES:
         key = request.key if route.purpose is Purpose.CONFIRM else sent[0].key
         token = site.links.signer.token(route.purpose or Purpose.OPEN, key)

@@ -25,7 +25,7 @@ LEAST: dict[str, Any] = {
 
 def read(raw: Any, key: str | None = None) -> IssueDocument:
     data = raw if isinstance(raw, bytes) else json.dumps(raw, ensure_ascii=False).encode()
-    return parse_detected(data, PUBLICATIONS, key, max_bytes=100_000)
+    return parse_detected(data, PUBLICATIONS, key, max_bytes=100_000).document
 
 
 def changed(*path: str | int, to: Any) -> dict[str, Any]:

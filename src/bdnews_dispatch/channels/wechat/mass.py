@@ -26,6 +26,8 @@ TITLE, AUTHOR, DIGEST, CONTENT = 32, 16, 128, 20_000
 _AGAIN_SECONDS = 60.0
 #: In place of an openid, where a call is about nobody.
 NOBODY = "\0"
+#: Its format, its size, and what it shows (content check) are not taken.
+_NO_PICTURE = {40005, 40006, 40009, 40137, 45001, 87009, 87014}
 #: The answer says nothing certain: the same id again.
 _SAME_ID = {-1, 45066}
 
@@ -57,6 +59,24 @@ class MassSender:
         attachment = Attachment("cover.jpg", content, "image/jpeg")
         answer = await self._client.upload("material/add_material", attachment, type="thumb")
         return str(answer["media_id"])
+
+    async def add_picture(self, content: bytes, mime: str) -> str | None:
+        """Have a picture inside articles: JPEG or PNG, below 1 MB (media/uploadimg).
+
+        Returns:
+            Where the platform shows it; None: it does not take this one.
+
+        Raises:
+            PlatformError, UnreachableError: it is not there.
+        """
+        name = "picture.png" if mime == "image/png" else "picture.jpg"
+        try:
+            answer = await self._client.upload("media/uploadimg", Attachment(name, content, mime))
+        except PlatformError as error:
+            if error.code in _NO_PICTURE:
+                return None
+            raise
+        return str(answer["url"])
 
     async def add_draft(self, article: MassArticle, cover_id: str) -> str:
         """Put an article into the draft box. For result and errors see `add_cover`."""

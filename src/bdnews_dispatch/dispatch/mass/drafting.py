@@ -5,6 +5,7 @@ row leaves a draft in the box that nobody sends.
 """
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Protocol
 
@@ -17,15 +18,19 @@ from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.digests.card import card_for
-from bdnews_dispatch.digests.mass_article import mass_content
+from bdnews_dispatch.digests.digest import Digest
+from bdnews_dispatch.digests.mass_article import mass_content, pictures_of
 from bdnews_dispatch.dispatch.contents import digest_of, load_contents
-from bdnews_dispatch.dispatch.mass.models import MassCover, MassDraft, MassSend
+from bdnews_dispatch.dispatch.mass.models import MassCover, MassDraft, MassPicture, MassSend
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.errors import SettingsError
+from bdnews_dispatch.issues.models import Picture
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import WeChatSettings
 from bdnews_dispatch.shipped import shipped
+
+logger = logging.getLogger(__name__)
 
 _COVER_OCTETS = 64 * 1024
 
@@ -69,7 +74,7 @@ class Drafting:
             title=shorten(clean(text.title), TITLE),
             author=shorten(clean(account.settings.mass_author or publication.name), AUTHOR),
             digest=shorten(clean(text.description), DIGEST),
-            content=mass_content(digest, CONTENT),
+            content=mass_content(digest, CONTENT, await self._pictures(account, digest)),
             source_url=contents.editions[0].url if contents.editions else "",
         )
         media_id = await account.sender.add_draft(article, await self._cover(account))
@@ -106,6 +111,25 @@ class Drafting:
                 insert_new(session, MassCover).values(appid=key[0], digest=key[1], media_id=media_id)
             )
         return media_id
+
+    async def _pictures(self, account: OfAccount, digest: Digest) -> dict[str, str]:
+        """Digest of each picture that the platform has taken → its address there; uploaded once for an account."""
+        appid, found = account.settings.appid, dict[str, str]()
+        for one in pictures_of(digest):
+            async with self._database.read() as session:
+                known = await session.get(MassPicture, (appid, one.digest))
+                stored = None if known is not None else await session.get(Picture, one.digest)
+            url = known.url if known is not None else ""
+            if stored is not None:
+                url = await account.sender.add_picture(stored.content, stored.mime) or ""
+                if not url:
+                    logger.warning("wechat.picture_refused", extra={"picture": one.digest[:12]})
+                async with self._database.write() as session:
+                    row = {"appid": appid, "digest": one.digest, "url": url}
+                    await session.execute(insert_new(session, MassPicture).values(**row))
+            if url:
+                found[one.digest] = url
+        return found
 
 
 def _read_cover(file: Path) -> bytes:

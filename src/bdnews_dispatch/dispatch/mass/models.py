@@ -46,6 +46,17 @@ class MassCover(SQLModel, table=True):
     media_id: str = Field(max_length=200)
 
 
+class MassPicture(SQLModel, table=True):
+    """A picture of an issue that an account has taken for its articles. `url`: where the platform shows it; empty:
+    it does not take this one.
+    """
+
+    __tablename__ = "mass_picture"
+    appid: str = Field(primary_key=True, max_length=64)
+    digest: str = Field(primary_key=True, max_length=64)
+    url: str = Field(max_length=500)
+
+
 class MassSend(SQLModel, table=True):
     """One call of mass/send. While it is ready, its members are the deliveries whose `worker` is `mass-ID`.
 

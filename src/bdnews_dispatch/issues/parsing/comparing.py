@@ -17,7 +17,11 @@ from bdnews_dispatch.issues.parsing.layout import read_layout
 from bdnews_dispatch.issues.parsing.pdf import is_pdf, read_pdf
 from bdnews_dispatch.issues.parsing.titles import similar
 from bdnews_dispatch.issues.parsing.units import read_units
+from bdnews_dispatch.issues.parsing.zipped import Zipped, is_zip
 from bdnews_dispatch.issues.publications import Publication
+
+#: Of a text in a ZIP that was taken already; it was held to the settings' limit then.
+_MOST_TEXT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,11 @@ class Source:
 
 
 def read_source(data: bytes, publication: Publication) -> Source:
-    """What the file says, a PDF as it was read; a source that can't be read (none was kept, say) has no lines."""
+    """What the file says, a PDF as it was read, of a ZIP its Markdown; a source that can't be read (none was kept, say)
+    has no lines.
+    """
     try:
-        text = read_pdf(data) if is_pdf(data) else data
+        text = _text(data)
         lines = decode(text, Findings(), max_bytes=max(len(text), 1))
     except IssueError:
         return Source((), None)
@@ -76,6 +82,14 @@ def read_source(data: bytes, publication: Publication) -> Source:
             for entry in section.entries
         ],
     )
+
+
+def _text(data: bytes) -> bytes:
+    if is_pdf(data):
+        return read_pdf(data)
+    if is_zip(data):
+        return Zipped(data, max_bytes=_MOST_TEXT).markdown
+    return data
 
 
 def compare(contents: Sequence[Listed], document: IssueDocument) -> list[Compared]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from bdnews_dispatch.errors import IssueError, NotFoundError
-from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section
+from bdnews_dispatch.issues.document import Article, Block, BlockType, IssueDocument, Section, referenced
 from bdnews_dispatch.issues.parsing.decoding import decode, without_controls
 from bdnews_dispatch.issues.parsing.findings import Findings
 from bdnews_dispatch.issues.publications import Publication, Publications
@@ -123,6 +123,8 @@ def _mistakes_of_blocks(blocks: Sequence[Block], where: str) -> Iterator[str]:
         if block.type is BlockType.HEADING and not 1 <= (block.level or 0) <= 6:
             yield f"{where}[{number}].level：标题的级别应为 1 到 6"
         for name in ("url", "link"):
+            if name == "url" and block.type is BlockType.IMAGE and referenced(block.url):
+                continue  # a picture that came with an issue before
             if not _is_web(getattr(block, name)):
                 yield f"{where}[{number}].{name}：应是 http 或 https 的地址"
 

@@ -19,7 +19,8 @@ _BULLET = re.compile(r"[-*+]\s+|[•●◦▪■◆]\s*")
 _FENCE = re.compile(r"(```+|~~~+)")
 _RULE = re.compile(r"[-=*_~—…·\s]{3,}")
 _TABLE_RULE = re.compile(r"[\s|:-]*-[\s|:-]*")
-_LINK_TARGET = r"\(([^()\s]*)\)"
+#: An address, in <> if it has blanks, and a title that nobody sees.
+_LINK_TARGET = r"""\(\s*(<[^<>]*>|[^()\s]*)(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)"""
 _PICTURE = re.compile(rf"!\[([^\]]*)\]{_LINK_TARGET}|\[!\[([^\]]*)\]{_LINK_TARGET}\]{_LINK_TARGET}")
 _QUOTE_MARK = re.compile(r"(?:>\s?)+")
 _ESCAPED_CELL = re.compile(r"(?<!\\)\|")
@@ -97,7 +98,8 @@ def _unit_at(lines: Sequence[str], at: int, stripped: str, fences: dict[int, int
         return _list(lines, at)
     if first in "![" and (picture := _PICTURE.fullmatch(stripped)):
         caption, url, linked_caption, linked_url, link = (group or "" for group in picture.groups())
-        return Unit(BlockType.IMAGE, caption or linked_caption, number, url=url or linked_url, link=link), 1
+        url, link = (address.removeprefix("<").removesuffix(">") for address in (url or linked_url, link))
+        return Unit(BlockType.IMAGE, caption or linked_caption, number, url=url, link=link), 1
     return Unit(BlockType.PARAGRAPH, stripped, number, broken=lines[at].endswith("  ")), 1
 
 

@@ -100,11 +100,11 @@ async def index(call: Call) -> Page[IssueAnswer]:
 
 
 async def push(call: Call) -> Created:
-    """交来一期：Markdown、带文字的 PDF，或 /api/v1/issue.schema.json 所述的 JSON；再交来不会重复，有变则记为更正。"""
+    """交来一期：Markdown（或与图片的 ZIP）、带文字的 PDF、/api/v1/issue.schema.json 所述的 JSON；再交来不会重复。"""
     query: PushQuery = call.query
     app = call.request.app
     data = await _read(call, app[SETTINGS].issues.max_bytes)
-    document = await asyncio.to_thread(
+    found = await asyncio.to_thread(
         parse_detected,
         data,
         app[PUBLICATIONS],
@@ -115,16 +115,17 @@ async def push(call: Call) -> Created:
         taken = await take(
             session,
             app[CLOCK],
-            document,
+            found.document,
             source_name=query.file_name,
             source=data,
             publish_now=query.publish,
+            pictures=found.pictures.values(),
         )
         answer = TakenAnswer(
             intake=taken.intake,
             issue=IssueAnswer.model_validate(taken.issue),
-            articles=sum(1 for _ in document.articles()),
-            warnings=[Warned(code=w.code, message=w.message, line=w.line) for w in document.warnings],
+            articles=sum(1 for _ in found.document.articles()),
+            warnings=[Warned(code=w.code, message=w.message, line=w.line) for w in found.document.warnings],
         )
     return Created(answer, f"/issues/{taken.issue.publication}/{taken.issue.total_number}")
 

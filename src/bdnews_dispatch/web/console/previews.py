@@ -25,10 +25,11 @@ from bdnews_dispatch.web.console.desk import back, note, page
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS
 
-#: The mail's own styles stand in its elements; it has no script, and sends no form.
-FRAME_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; "
-    "frame-ancestors 'self'; sandbox allow-popups"
+#: The mail's own styles stand in its elements; it has no script, and sends no form. It gets the pictures of issues, and
+#: never the pixel that counts an opening.
+_FRAME_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: {base}/pictures/ {base}/issues/; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox allow-popups"
 )
 FORMS, WIDTHS, SCHEMES = ("html", "text", "card"), ("600", "375"), ("light", "dark")
 _DARK = "prefers-color-scheme:dark"
@@ -156,7 +157,7 @@ def whole_page(request: web.Request, shown: Shown, *, room: str, title: str, bul
     return page(request, "preview.html", **data)
 
 
-def frame(shown: Shown) -> web.Response:
+def frame(request: web.Request, shown: Shown) -> web.Response:
     """The mail alone. Whichever scheme the reader's own machine has, the one that was asked for is shown."""
     html = shown.preview.html if shown.preview else ""
     scheme = shown.wanted.scheme
@@ -165,7 +166,10 @@ def frame(shown: Shown) -> web.Response:
         text=html,
         content_type="text/html",
         charset="utf-8",
-        headers={"Content-Security-Policy": FRAME_POLICY, "Cache-Control": "no-store"},
+        headers={
+            "Content-Security-Policy": _FRAME_POLICY.format(base=request.app[LINKS].base_url),
+            "Cache-Control": "no-store",
+        },
     )
 
 

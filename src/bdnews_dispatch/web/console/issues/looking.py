@@ -26,7 +26,7 @@ async def preview(request: web.Request) -> web.Response:
 async def mail(request: web.Request) -> web.Response:
     """The mail alone, for the frame."""
     _, dispatch, contents = await _loaded(request)
-    return frame(await look(request, dispatch, contents, request.query))
+    return frame(request, await look(request, dispatch, contents, request.query))
 
 
 async def test(request: web.Request) -> web.StreamResponse:
