@@ -74,6 +74,7 @@ from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.settings import EmailSettings, Settings
 from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import traces
+from bdnews_dispatch.watched_feeds.taking import FeedReader
 from bdnews_dispatch.web.app import make_operations_app, make_web_app
 from bdnews_dispatch.web.news import News
 from bdnews_dispatch.webhooks.sending import Sender as WebhookSender
@@ -541,6 +542,7 @@ def _scheduling(
     webhooks = WebhookSender(
         parts.database, parts.clock, parts.links.signer, inside=parts.settings.webhooks.inside
     )
+    feeds = FeedReader(parts.database, parts.clock, parts.publications, parts.settings)
 
     @asynccontextmanager
     async def ticks() -> AsyncIterator[None]:
@@ -548,7 +550,7 @@ def _scheduling(
             if mailbox is not None:
                 await stack.enter_async_context(_reading(mailbox))
             await stack.enter_async_context(
-                scheduler(parts.settings, catch_up, daily, keeper, webhooks, folder_of(parts), wake)
+                scheduler(parts.settings, catch_up, daily, keeper, webhooks, feeds, folder_of(parts), wake)
             )
             yield
 

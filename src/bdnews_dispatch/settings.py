@@ -164,6 +164,11 @@ class WebhooksSettings(_Group):
     inside: tuple[str, ...]
 
 
+class FeedsSettings(_Group):
+    every_seconds: float = Field(ge=60)
+    inside: tuple[str, ...]
+
+
 class ReturnsSettings(_Group):
     host: str
     port: int = Port
@@ -240,6 +245,7 @@ class Settings(_Group):
     email: EmailSettings
     wechat: WeChatSettings
     webhooks: WebhooksSettings
+    feeds: FeedsSettings
     returns: ReturnsSettings
     mailbox: MailboxSettings
     sandbox: SandboxSettings

@@ -26,6 +26,7 @@ ON_BOTH = {
     "returns",
     "subscribers",
     "tracking",
+    "watched_feeds",
     "web",
 }
 

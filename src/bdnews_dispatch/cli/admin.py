@@ -30,6 +30,7 @@ from bdnews_dispatch.scheduling import models as scheduling
 from bdnews_dispatch.subscribers import models as subscribers
 from bdnews_dispatch.subscribers.imports import models as imports
 from bdnews_dispatch.tracking import models as tracking
+from bdnews_dispatch.watched_feeds import models as watched_feeds
 from bdnews_dispatch.webhooks import models as webhooks
 
 #: Every table is known once these are loaded.
@@ -49,6 +50,7 @@ _MODELS = (
     returns,
     scheduling,
     tracking,
+    watched_feeds,
     webhooks,
 )
 #: They say who is there at the moment, not what has happened.

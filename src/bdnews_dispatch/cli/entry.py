@@ -29,6 +29,7 @@ COMMANDS = {
     "users": ("users", "控制台的用户：邀请、列出、改角色、停用、重设密码。"),
     "audit": ("users", "操作记录：列出，核对有没有被改过。"),
     "tokens": ("tokens", "JSON API 的令牌：新建、列出、作废。"),
+    "feeds": ("feeds", "来源：定时读取别处的 Atom、RSS、JSON Feed，新的一条收为一期。"),
     "webhooks": ("webhooks", "推送：把发生的事送给别的程序；新建、列出、换密钥、停用、重送。"),
     "serve": ("roles", "在一个进程里运行全部：网页、发送、定时与监视文件夹。Ctrl-C 停止。"),
     "web": ("roles", "只提供网页。"),

@@ -17,6 +17,7 @@ from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.telemetry import metrics
+from bdnews_dispatch.watched_feeds.taking import FeedReader
 from bdnews_dispatch.webhooks.sending import Sender
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ async def scheduler(
     daily: Daily,
     keeper: Keeper,
     webhooks: Sender,
+    feeds: FeedReader,
     folder: WatchedFolder,
     wake: Callable[[], None],
 ) -> AsyncIterator[None]:
@@ -37,6 +39,7 @@ async def scheduler(
     Args:
         keeper: of the reports' counts.
         webhooks: sends events to other programs.
+        feeds: reads those of others.
         wake: told after a tick that made something.
     """
     # The default of one second for a late job would skip it whenever the loop stalls.
@@ -57,10 +60,15 @@ async def scheduler(
                 await asyncio.sleep(max(settings.issues.settle_seconds / 4, 0.05))
         wake()
 
+    async def read_feeds() -> None:
+        if await feeds.run():
+            wake()
+
     long_work = {
         "retention": _LongWork("retention", daily.run),
         "reports": _LongWork("reports", keeper.run),
         "webhooks": _LongWork("webhooks", webhooks.run),
+        "feeds": _LongWork("feeds", read_feeds),
     }
 
     ticks.add_job(look_for_runs, "interval", seconds=settings.schedule.tick_seconds, id="runs")

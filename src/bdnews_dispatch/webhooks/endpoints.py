@@ -13,8 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.messaging.models import Event
+from bdnews_dispatch.safe_client import check_address
 from bdnews_dispatch.webhooks.models import Webhook, WebhookTry
-from bdnews_dispatch.webhooks.safe_client import check_address
 
 _NAME = re.compile(r"[a-z_]+(\.[a-z_]+)*(\.\*)?")
 _MOST = 50

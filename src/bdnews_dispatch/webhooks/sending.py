@@ -23,8 +23,8 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.safe_client import AddressError, check_address, open_session
 from bdnews_dispatch.webhooks.models import Webhook, WebhookTry
-from bdnews_dispatch.webhooks.safe_client import AddressError, check_address, open_session
 from bdnews_dispatch.webhooks.signing import headers_of
 
 logger = logging.getLogger(__name__)

@@ -137,6 +137,7 @@ async def test_faults_are_pages_without_tracebacks_and_a_route_without_permissio
                 "returned_mail",
                 "delivery",
                 "dispatch_link",
+                "feed_entry",
                 "issue_edit",
                 "issue_revision",
                 "issue",

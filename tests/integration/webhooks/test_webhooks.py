@@ -16,9 +16,9 @@ from tests.making import SIGNER, HandClock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import record
+from bdnews_dispatch.safe_client import AddressError, PublicResolver, check_address, is_public
 from bdnews_dispatch.webhooks import endpoints
 from bdnews_dispatch.webhooks.models import Webhook, WebhookTry
-from bdnews_dispatch.webhooks.safe_client import AddressError, PublicResolver, check_address, is_public
 from bdnews_dispatch.webhooks.sending import WAITS, Sender
 from bdnews_dispatch.webhooks.signing import secret_of
 

@@ -17,6 +17,7 @@ import bdnews_dispatch.scheduling.models
 import bdnews_dispatch.subscribers.imports.models
 import bdnews_dispatch.subscribers.models
 import bdnews_dispatch.tracking.models  # imported for their tables
+import bdnews_dispatch.watched_feeds.models
 import bdnews_dispatch.webhooks.models
 from bdnews_dispatch.db.types import metadata
 

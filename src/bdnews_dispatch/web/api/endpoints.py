@@ -5,6 +5,7 @@ from bdnews_dispatch.web.api import (
     deliveries,
     dispatches,
     events,
+    feeds,
     imports,
     issues,
     lists,
@@ -29,4 +30,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *reports.ENDPOINTS,
     *events.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *feeds.ENDPOINTS,
 )

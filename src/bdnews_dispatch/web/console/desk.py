@@ -40,6 +40,7 @@ DOORS = (
     Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
     Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
     Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
+    Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
     Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
 )
 #: What a page says at its top when something was done, by the word in its address.
@@ -57,6 +58,7 @@ DONE = {
     "saved": N_("已保存。"),
     "removed": N_("已删除。"),
     "started": N_("已开始，由后台完成；关掉页面也会继续。"),
+    "asked": N_("马上就读；结果稍后见这里。"),
     "cancelled": N_("已取消；已导入的保留。"),
     "begun": N_("已排好，开始之前可以撤回。"),
     "there": N_("已有这样的发送任务，没有再建一个。"),

@@ -1,7 +1,7 @@
 """An HTTP session that reaches the world and nothing inside: what an admin types may not lead to our own network.
 
 In: an address. Out: a session whose every connection goes to a public address, whatever its name resolves to at that
-moment. Redirects are the caller's not to follow. Callers: sending.py.
+moment. Redirects are the caller's to follow, each address checked anew. Callers: webhooks/, watched_feeds/.
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ class PublicResolver(AbstractResolver):
     """Resolves names to public addresses alone.
 
     Args:
-        inside: names that may be inside: settings `webhooks.inside`.
+        inside: names that may be inside: settings `webhooks.inside`, `feeds.inside`.
     """
 
     def __init__(self, inside: Collection[str] = ()) -> None:
@@ -60,11 +60,15 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def check_address(url: str, inside: Collection[str] = ()) -> None:
+def check_address(url: str, inside: Collection[str] = (), *, group: str = "webhooks") -> None:
     """Whether the address may be asked at all.
 
+    Args:
+        inside: names of hosts that need not be public, and may be asked by http.
+        group: of the settings that name them; what is only read (`feeds`) may be asked by http everywhere.
+
     Raises:
-        AddressError: it is no https address, names somebody, or an IP address that is not public.
+        AddressError: it is none of the web, names somebody, or an IP address that is not public.
     """
     try:
         parts = urlsplit(url)
@@ -72,7 +76,10 @@ def check_address(url: str, inside: Collection[str] = ()) -> None:
     except ValueError:
         raise AddressError(f"地址“{url[:100]}”读不懂", hint="应为 https://… 的完整地址。") from None
     named_inside = host.lower() in {name.lower() for name in inside}
-    if parts.scheme != "https" and not (parts.scheme == "http" and named_inside):
+    plain = parts.scheme == "http" and (named_inside or group == "feeds")
+    if parts.scheme != "https" and not plain:
+        if group == "feeds":
+            raise AddressError("只读取 http 与 https 的地址", hint="应为 https://… 的完整地址。")
         raise AddressError("只向 https 地址推送", hint="内网的接收方，请先把主机名写进 webhooks.inside。")
     if not host or parts.username or parts.password or any(sign.isspace() for sign in url):
         raise AddressError("地址里不能有用户名、密码或空格")
@@ -81,7 +88,7 @@ def check_address(url: str, inside: Collection[str] = ()) -> None:
     except ValueError:
         return  # a name: looked at when it is resolved, each time
     if not is_public(host) and not named_inside:
-        raise AddressError(f"{host} 不是公网地址", hint="内网的接收方，请先把它写进 webhooks.inside。")
+        raise AddressError(f"{host} 不是公网地址", hint=f"内网的地址，请先把它写进 {group}.inside。")
 
 
 def open_session(inside: Collection[str], seconds: float) -> aiohttp.ClientSession:
