@@ -35,7 +35,10 @@ class PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Raises: OSError: there is none, or it is not public."""
-        found = await self._plain.resolve(host, port, family)
+        try:
+            found = await self._plain.resolve(host, port, family)
+        except socket.gaierror:
+            raise OSError(None, f"找不到主机 {host}") from None
         if host.lower() in self._inside:
             return found
         public = [one for one in found if is_public(one["host"])]

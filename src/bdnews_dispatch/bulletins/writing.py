@@ -1,4 +1,4 @@
-"""Writing a bulletin: a title and a text in Markdown become a row. Callers: cli/, later the console."""
+"""Writing a bulletin: a title and a text in Markdown become a row. Callers: cli/, web/api/, drafting.py."""
 
 import hashlib
 
@@ -12,6 +12,14 @@ from bdnews_dispatch.errors import BdnewsError
 #: A bulletin is one message; what is longer is an issue.
 MOST_CHARACTERS = 20_000
 LONGEST_TITLE = 100
+
+
+def check_words(title: str, body: str) -> None:
+    """Whether they could be sent. Raises: BdnewsError: there is no title or text, or too much of them."""
+    if not title.strip() or not body.strip():
+        raise BdnewsError("快讯要有标题和正文", hint="用 --title 写标题，--body 指定 Markdown 文件。")
+    if len(title) > LONGEST_TITLE or len(body) > MOST_CHARACTERS:
+        raise BdnewsError(f"快讯标题不超过 {LONGEST_TITLE} 字，正文不超过 {MOST_CHARACTERS} 字")
 
 
 async def write_bulletin(
@@ -36,10 +44,7 @@ async def write_bulletin(
         BdnewsError: there is no title or text, or too much of them.
     """
     title = " ".join(title.split())
-    if not title or not body.strip():
-        raise BdnewsError("快讯要有标题和正文", hint="用 --title 写标题，--body 指定 Markdown 文件。")
-    if len(title) > LONGEST_TITLE or len(body) > MOST_CHARACTERS:
-        raise BdnewsError(f"快讯标题不超过 {LONGEST_TITLE} 字，正文不超过 {MOST_CHARACTERS} 字")
+    check_words(title, body)
     mark = hashlib.sha256(
         "\0".join((publication, title, body, f"{urgent}{ad}", audience)).encode()
     ).hexdigest()

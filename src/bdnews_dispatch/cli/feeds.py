@@ -48,7 +48,7 @@ def add(url: str, publication: str | None, *, publish: bool, backlog: bool, as_j
     emit(
         result,
         as_json=as_json,
-        text=lambda: f"来源 {result['id']}：{result['url']}，属《{result['publication']}》。",
+        text=lambda: f"来源 {result['id']}：{result['url']}，收入刊物 {result['publication']}。",
     )
 
 

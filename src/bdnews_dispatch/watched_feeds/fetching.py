@@ -124,7 +124,8 @@ def _said(error: Exception) -> str:
     """What a person may read of it: no address, one line."""
     match error:
         case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorDNSError():
-            return error.os_error.strerror or "连不上"
+            refused = isinstance(error.os_error, ConnectionRefusedError)
+            return "对方拒绝连接" if refused else error.os_error.strerror or "连不上"
         case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
             return "对方没有说完就断开了"
         case aiohttp.ClientResponseError():

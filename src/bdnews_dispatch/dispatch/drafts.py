@@ -1,0 +1,71 @@
+"""A bulletin that was written becomes one that is sent, with its dispatch, in one transaction. Caller: web/console/."""
+
+from datetime import UTC, datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.bulletins.drafting import may_be_sent
+from bdnews_dispatch.bulletins.models import Bulletin, BulletinDraft, DraftState
+from bdnews_dispatch.bulletins.writing import write_bulletin
+from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.starting import Started, start_bulletin
+from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.subscribers.targeting import Target, read_target
+
+#: `BulletinDraft.whom`, and the words of `read_target` for it.
+_WORDS = {
+    "list": "lists",
+    "segment": "segments",
+    "except_list": "excluded_lists",
+    "except_segment": "excluded_segments",
+}
+
+
+async def target_of_draft(session: AsyncSession, draft: BulletinDraft) -> Target:
+    """Whom it is for. Raises: NotFoundError: a list or a segment is there no more."""
+    return await read_target(session, **{_WORDS[name]: chosen for name, chosen in draft.whom.items()})
+
+
+def as_bulletin(clock: Clock, draft: BulletinDraft) -> Bulletin:
+    """As it would be sent; not in the database."""
+    return Bulletin(
+        publication=draft.publication,
+        fingerprint="",
+        title=draft.title,
+        body=draft.body,
+        urgent=draft.urgent,
+        ad=draft.ad,
+        created_at=clock(),
+    )
+
+
+async def send_draft(
+    session: AsyncSession, clock: Clock, draft: BulletinDraft, *, soonest: datetime
+) -> Started:
+    """Send it.
+
+    Args:
+        soonest: not before: until then it can be taken back.
+
+    Raises:
+        StateError: a second person has not approved it.
+        NotFoundError: a list or a segment is there no more.
+    """
+    if not may_be_sent(draft):
+        raise StateError("这则快讯要由另一个人批准后才能发出", hint="请先送审。")
+    target = await target_of_draft(session, draft)
+    at = max(draft.at, soonest) if draft.at else soonest
+    bulletin = await write_bulletin(
+        session,
+        clock,
+        publication=draft.publication,
+        title=draft.title,
+        body=draft.body,
+        urgent=draft.urgent,
+        ad=draft.ad,
+        audience=f"draft:{draft.id}:{at.astimezone(UTC).isoformat()}",
+    )
+    started = await start_bulletin(session, clock, bulletin, sections=draft.sections, target=target, at=at)
+    draft.state, draft.bulletin_id, draft.changed_at = DraftState.SENT, bulletin.id, clock()
+    session.add(draft)
+    return started
