@@ -1,10 +1,10 @@
 """Bulletins as they are written: saved, asked for, given back, approved. The rule of the second person lives here.
 
-In: what a user says, in the caller's transaction (`Database.write`). Out: rows of `BulletinDraft`. Callers: web/console/;
-dispatch/drafts.py sends what may be sent.
+In: what a user says, in the caller's transaction (`Database.write`). Out: rows of `BulletinDraft`. Callers:
+web/console/, web/api/; dispatch/drafts.py sends what may be sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,10 +34,19 @@ class Written:
     at: datetime | None
 
 
-def needs_second(draft: BulletinDraft) -> bool:
+def takes_two(*, urgent: bool, sections: Collection[str], lists: Collection[str], segments: Collection[str]) -> bool:
     """Urgent, or to the whole list: neither sections, lists nor segments narrow it. Leaving some out does not."""
-    narrowed = draft.sections or draft.whom.get("list") or draft.whom.get("segment")
-    return draft.urgent or not narrowed
+    return urgent or not (sections or lists or segments)
+
+
+def needs_second(draft: BulletinDraft) -> bool:
+    """Whether it `takes_two`."""
+    return takes_two(
+        urgent=draft.urgent,
+        sections=draft.sections,
+        lists=draft.whom.get("list", []),
+        segments=draft.whom.get("segment", []),
+    )
 
 
 async def find(session: AsyncSession, draft_id: int) -> BulletinDraft:

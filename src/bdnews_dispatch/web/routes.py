@@ -27,6 +27,7 @@ from bdnews_dispatch.web.api.handling import handler_of
 from bdnews_dispatch.web.console import door, groups, imports, sources, suppressions
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
+from bdnews_dispatch.web.console.bulletins import deciding, writing
 from bdnews_dispatch.web.console.dispatches import starting, steering, watching
 from bdnews_dispatch.web.console.issues import changing, looking, reading
 
@@ -109,6 +110,20 @@ ROUTES: tuple[Route, ...] = (
         _desk("POST", f"/console/dispatches/{{id}}/{action}", steering.acting(action), Right.DISPATCHES_WRITE)
         for action in steering.ACTIONS
     ),
+    _desk("GET", "/console/bulletins", writing.index, Right.BULLETINS_READ),
+    _desk("GET", "/console/bulletins/new", writing.new, Right.BULLETINS_WRITE),
+    _desk("POST", "/console/bulletins/new", writing.create, Right.BULLETINS_WRITE),
+    _desk("POST", "/console/bulletins/live", writing.live, Right.BULLETINS_WRITE),
+    _desk("GET", "/console/bulletins/{id}", writing.show, Right.BULLETINS_READ),
+    _desk("POST", "/console/bulletins/{id}", writing.save, Right.BULLETINS_WRITE),
+    _desk("GET", "/console/bulletins/{id}/preview", writing.preview, Right.BULLETINS_READ),
+    _desk("GET", "/console/bulletins/{id}/frame", writing.mail, Right.BULLETINS_READ),
+    _desk("POST", "/console/bulletins/{id}/test", writing.test, Right.BULLETINS_WRITE),
+    _desk("POST", "/console/bulletins/{id}/ask", deciding.ask, Right.BULLETINS_WRITE),
+    _desk("POST", "/console/bulletins/{id}/send", deciding.send, Right.BULLETINS_WRITE),
+    _desk("POST", "/console/bulletins/{id}/discard", deciding.discard, Right.BULLETINS_WRITE),
+    _desk("POST", "/console/bulletins/{id}/approve", deciding.approve, Right.BULLETINS_APPROVE),
+    _desk("POST", "/console/bulletins/{id}/return", deciding.give_back, Right.BULLETINS_APPROVE),
     _desk("GET", "/console/reports", report_room.index, Right.REPORTS_READ),
     _desk("GET", "/console/reports/{id}", report_room.show, Right.REPORTS_READ),
     _desk("GET", "/console/reports/{id}/{file}", report_room.export, Right.REPORTS_READ),

@@ -33,6 +33,7 @@ class Door:
 
 DOORS = (
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
+    Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
     Door("/console/reports", N_("报告"), Right.REPORTS_READ),
     Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
@@ -58,6 +59,9 @@ DONE = {
     "saved": N_("已保存。"),
     "removed": N_("已删除。"),
     "started": N_("已开始，由后台完成；关掉页面也会继续。"),
+    "asked_second": N_("已送审；另一个人批准后才会发出。"),
+    "given_back": N_("已退回，写的人会看到您的话。"),
+    "discarded": N_("已丢弃，没有发给任何人。"),
     "asked": N_("马上就读；结果稍后见这里。"),
     "cancelled": N_("已取消；已导入的保留。"),
     "begun": N_("已排好，开始之前可以撤回。"),
