@@ -34,7 +34,9 @@ class Written:
     at: datetime | None
 
 
-def takes_two(*, urgent: bool, sections: Collection[str], lists: Collection[str], segments: Collection[str]) -> bool:
+def takes_two(
+    *, urgent: bool, sections: Collection[str], lists: Collection[str], segments: Collection[str]
+) -> bool:
     """Urgent, or to the whole list: neither sections, lists nor segments narrow it. Leaving some out does not."""
     return urgent or not (sections or lists or segments)
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.bulletins.drafting import takes_two
 from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.bulletins.writing import write_bulletin
 from bdnews_dispatch.dispatch.models import Dispatch
@@ -17,6 +18,7 @@ from bdnews_dispatch.subscribers.targeting import read_target
 from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
 from bdnews_dispatch.web.api.models import Answer, Body, Moment, Numbered, Page, PageQuery, Text
 from bdnews_dispatch.web.api.pages import page_of, read_cursor
+from bdnews_dispatch.web.api.problems import ApiError
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS
 
 _Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]
@@ -78,7 +80,7 @@ async def show(call: Call) -> BulletinAnswer:
 
 
 async def send(call: Call) -> Created:
-    """写好并发出一则快讯。同样的内容、对象与时间重复执行，只会发一次。"""
+    """写好并发出一则快讯。同样的内容、对象与时间重复执行，只会发一次。紧急的与发给所有人的要 bulletins.approve。"""
     body: NewBulletin = call.body
     clock = call.request.app[CLOCK]
     publication = call.request.app[PUBLICATIONS].named(body.publication)
@@ -90,6 +92,14 @@ async def send(call: Call) -> Created:
         excluded_lists=body.except_lists,
         excluded_segments=body.except_segments,
     )
+    two = takes_two(urgent=body.urgent, sections=keys, lists=body.lists, segments=body.segments)
+    if two and Right.BULLETINS_APPROVE not in call.bearer.scope:
+        raise ApiError(
+            403,
+            "second_person",
+            "紧急的、或发给全部订阅者的快讯，要由另一个人批准；这个令牌不能批准",
+            hint="请在控制台的“快讯”里写好送审；或由管理员给一个带 bulletins.approve 的令牌。",
+        )
     when = body.at.astimezone(UTC) if body.at else None
     bulletin = await write_bulletin(
         call.session,

@@ -3,7 +3,10 @@
 import io
 from pathlib import Path
 
-from tests.integration.web.api.conftest import Api
+from tests.integration.web.api.conftest import Api, token_for
+from tests.integration.web.readers_site import Site
+
+from bdnews_dispatch.accounts.rights import Right
 
 SAMPLE = (Path(__file__).parents[4] / "config" / "samples" / "dsj-sample.md").read_bytes()
 MARKDOWN = {"Content-Type": "text/markdown", "Idempotency-Key": "issue-112"}
@@ -57,6 +60,16 @@ async def test_a_bulletin_goes_out_once(api: Api) -> None:
     assert (await api.call("POST", "/bulletins", {**wanted, "sections": ["没有的"]}))[0] == 422
     dispatch = (await api.call("GET", f"/dispatches/{first['dispatches'][0]}"))[1]
     assert (dispatch["kind"], dispatch["title"]) == ("bulletin", "系统升级通知")
+
+
+async def test_a_token_that_may_not_approve_sends_no_urgent_bulletin_and_none_to_all(site: Site) -> None:
+    api = Api(site, await token_for(site, [Right.BULLETINS_READ, Right.BULLETINS_WRITE]))
+    words = {"title": "通知", "body": "一句话。"}
+    for wanted in ({**words, "sections": ["policy"], "urgent": True}, words):
+        status, problem = await api.call("POST", "/bulletins", wanted)
+        assert (status, "批准" in problem["detail"] or "批准" in problem["title"]) == (403, True), problem
+    assert (await api.call("GET", "/bulletins"))[1]["items"] == []
+    assert (await api.call("POST", "/bulletins", {**words, "sections": ["policy"]}))[0] == 201
 
 
 async def test_deliveries_tell_what_came_of_each_try(api: Api, sent: list[object]) -> None:
