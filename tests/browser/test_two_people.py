@@ -48,7 +48,7 @@ async def test_an_urgent_bulletin_by_two_people(site: Site, browser: Browser) ->
     await li.reload()
     await li.click("main a:has-text('风险提示：停电')")
     await li.click("text=预览邮件与卡片")
-    await expect(li.frame_locator("iframe").get_by_text("请立即核对。")).to_be_visible()
+    await expect(li.frame_locator("iframe").get_by_text("请立即核对。", exact=True)).to_be_visible()
     await li.go_back()
     await li.click("button:has-text('批准并发送')")
     await expect(li.get_by_role("status")).to_contain_text("开始之前可以撤回")
