@@ -51,7 +51,7 @@ async def test_an_urgent_bulletin_by_two_people(site: Site, browser: Browser) ->
     await expect(li.frame_locator("iframe").get_by_text("请立即核对。", exact=True)).to_be_visible()
     await li.go_back()
     await li.click("button:has-text('批准并发送')")
-    await expect(li.get_by_role("status")).to_contain_text("开始之前可以撤回")
+    await expect(li.locator(".told[role=status]")).to_contain_text("开始之前可以撤回")
     await wang.reload()
     await expect(wang.get_by_text("由 李 批准。")).to_be_visible()
     for page in (wang, li):

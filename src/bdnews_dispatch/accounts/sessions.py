@@ -13,6 +13,7 @@ from hashlib import sha256
 from sqlmodel import and_, col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.models import ConsoleSession, SignInFailure, User
 from bdnews_dispatch.accounts.passwords import fits, hash_password, is_outdated
 from bdnews_dispatch.accounts.rights import RIGHTS, Right, Role
@@ -88,6 +89,9 @@ async def sign_in(database: Database, clock: Clock, *, email: str, password: str
         # What was true before the password was looked at may no longer be.
         if not right or found is None or found.disabled_at is not None or found.password != hashed:
             value = ""
+            # Of an account that is not there no name is kept: people type their passwords into the wrong field.
+            actor = f"user:{user.id}" if user is not None else "nobody"
+            await audit.record(session, clock, actor=actor, action="sign_in.failed", network=network)
         else:
             if newer:
                 found.password = newer

@@ -4,11 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 from tests.making import HandClock
 
 from bdnews_dispatch.accounts import audit, passwords
-from bdnews_dispatch.accounts.models import AuditEntry, ConsoleSession, PasswordLink, SignInFailure, User
+from bdnews_dispatch.accounts.models import ConsoleSession, PasswordLink, SignInFailure, User
 from bdnews_dispatch.accounts.passwords import PasswordError
 from bdnews_dispatch.accounts.rights import Right, Role
 from bdnews_dispatch.accounts.sessions import (
@@ -36,7 +38,7 @@ from bdnews_dispatch.accounts.users import (
     named_user,
     user_of_link,
 )
-from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, StateError
 
 ZHANG, PASSWORD, HERE = "Zhang@example.cn", "一句我自己记得住的、足够长的话", "203.0.113.0/24"
@@ -160,6 +162,8 @@ async def test_who_tries_too_often_waits(database: Database, clock: HandClock) -
     clock.now += TRIES_WITHIN + timedelta(seconds=1)
     assert await enter(database, clock)
     async with database.read() as session:
+        told = [(row.actor, row.action, row.network) for row in await audit.entries(session)]
+        assert told == [("user:1", "sign_in.failed", HERE)] * MOST_FOR_NAME
         assert (await session.exec(select(SignInFailure))).all() == []
     tries = [enter(database, clock, f"wrong password {n}", network="192.0.2.0/24") for n in range(30)]
     said = await asyncio.gather(*tries, return_exceptions=True)
@@ -234,10 +238,20 @@ async def test_what_was_done_can_not_be_changed_unseen(database: Database, clock
     assert (fitting, broken) == (12, None)
     assert [row.id for row in rows] == [12, 11, 10, 9, 8]
     assert last == rows[0].hash
-    async with database.write() as session:
-        entry = await session.get(AuditEntry, 7)
-        assert entry is not None
-        entry.subject = "subscriber:999"
-        session.add(entry)
+    change = "UPDATE audit_entry SET subject = 'subscriber:999' WHERE id = 7"
+    refused = [change, "DELETE FROM audit_entry WHERE id = 7"]
+    if database.backend is Backend.POSTGRESQL:
+        refused.append("TRUNCATE audit_entry")
+    for statement in refused:
+        with pytest.raises(DBAPIError, match="stay as they are"):
+            async with database.write() as session:
+                await session.execute(text(statement))
+    async with (
+        database.write() as session
+    ):  # who owns the database can take the trigger away; the chain tells
+        postgresql = database.backend is Backend.POSTGRESQL
+        name = "audit_entry_stays ON audit_entry" if postgresql else "audit_entry_no_update"
+        await session.execute(text(f"DROP TRIGGER {name}"))
+        await session.execute(text(change))
     async with database.read() as session:
         assert (await audit.verify(session))[:2] == (6, 7)
