@@ -309,6 +309,7 @@ async def open_worker(parts: Parts) -> AsyncIterator[Worker]:
                 handlers(
                     clock,
                     parts.publications,
+                    parts.links.base_url,
                     {settings.wechat.long_term_template_id, LONG_TERM_TEMPLATE_ID},
                 ),
             ),
@@ -640,7 +641,7 @@ async def _working(worker: Worker) -> AsyncIterator[None]:
 
 
 async def serve(
-    settings: Settings, roles: Collection[Role], started: Callable[[Parts, Sandbox | None], None]
+    settings: Settings, roles: Collection[Role], started: Callable[[Parts, Sandbox | None], Awaitable[None]]
 ) -> None:
     """Run until SIGTERM or Ctrl-C. Args: started: told once everything is up."""
     stop = asyncio.Event()
@@ -648,5 +649,5 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with running(settings, roles) as (parts, sandbox):
-        started(parts, sandbox)
+        await started(parts, sandbox)
         await stop.wait()

@@ -52,6 +52,26 @@ async def add_user(session: AsyncSession, clock: Clock, *, email: str, name: str
     return user
 
 
+async def first_admin(session: AsyncSession, clock: Clock, host: str) -> tuple[User, str] | None:
+    """Where nobody is here yet, an admin and the secret of a link; another one while they have chosen no password.
+
+    Args:
+        host: of the pages; the admin signs in as `admin@host`.
+
+    Returns:
+        None: there is somebody.
+    """
+    email = f"admin@{host}"
+    everybody = await users(session)
+    if not everybody:
+        user = await add_user(session, clock, email=email, name="", role=Role.ADMIN)
+    elif len(everybody) == 1 and everybody[0].email == email and not everybody[0].password:
+        user = everybody[0]
+    else:
+        return None
+    return user, await make_link(session, clock, user)
+
+
 async def find_user(session: AsyncSession, email: str) -> User | None:
     """By their address, in any case."""
     return (await session.exec(select(User).where(User.email_key == email.strip().casefold()))).first()

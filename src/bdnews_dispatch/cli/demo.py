@@ -15,6 +15,7 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.cli.importing import bring, run_here
 from bdnews_dispatch.cli.session import settings_and_logs
+from bdnews_dispatch.cli.users import invitation_of_the_first
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.states import DispatchState
@@ -80,6 +81,7 @@ async def _demo(settings: Settings, *, once: bool) -> None:
             f"{len(sent['cards'])} 张微信卡片。\n\n"
             f"  看全程    {parts.settings.base_url}/demo\n"
             f"  读邮件    {sandbox.http_url}/\n\n"
+            f"{await invitation_of_the_first(parts)}\n\n"
             "打开一封邮件，点一篇文章，退订一次，再回到第一个页面看变化。Ctrl-C 停止。"
         )
         await stop.wait()

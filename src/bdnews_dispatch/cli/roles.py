@@ -1,12 +1,14 @@
 """bdnews serve | web | worker | scheduler | sandbox"""
 
 import asyncio
+import sys
 from collections.abc import Collection, Coroutine
 from typing import Any
 
 import click
 
 from bdnews_dispatch.cli.session import settings_and_logs
+from bdnews_dispatch.cli.users import invitation_of_the_first
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
@@ -55,12 +57,14 @@ def sandbox() -> None:
 def _run(roles: Collection[Role]) -> None:
     settings = settings_and_logs()
 
-    def started(parts: Parts, stand_in: Sandbox | None) -> None:
+    async def started(parts: Parts, stand_in: Sandbox | None) -> None:
         if Role.WEB in roles:
             click.echo(
                 f"网页 {parts.settings.base_url}/，控制台 {parts.settings.base_url}/console/subscribers"
             )
-            click.echo("控制台的用户用 bdnews users invite 邮箱 --role admin 邀请。")
+            # Where this is no terminal it goes into a log, where a secret has no place.
+            invitation = await invitation_of_the_first(parts) if sys.stdout.isatty() else ""
+            click.echo(invitation or "控制台的用户用 bdnews users invite 邮箱 --role admin 邀请。")
         if Role.SCHEDULER in roles:
             click.echo(f"监视文件夹 {parts.settings.issues.folder}")
         if stand_in is None and Role.WORKER in roles and not parts.reach.everybody:

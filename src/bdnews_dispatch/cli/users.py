@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,6 +16,7 @@ from bdnews_dispatch.accounts.users import (
     change_role,
     disable,
     enable,
+    first_admin,
     make_link,
     named_user,
 )
@@ -26,6 +28,22 @@ ROLES = {"admin": "管理员", "editor": "编辑", "reviewer": "审核", "analys
 _role_option = click.option(
     "--role", required=True, type=click.Choice([role.value for role in Role]), help="角色。"
 )
+
+
+async def invitation_of_the_first(parts: Parts) -> str:
+    """Where nobody can sign in yet, how the first admin does; else "". For the terminal alone: it is a secret."""
+    host = urlsplit(parts.settings.base_url).hostname or "localhost"
+    async with parts.database.write() as session:
+        made = await first_admin(session, parts.clock, host)
+        if made is None:
+            return ""
+        user, secret = made
+        await log.record(session, parts.clock, actor="start", action="user.first", subject=f"user:{user.id}")
+    return (
+        "还没有人能进控制台。第一位管理员请在 24 小时内打开下面的链接设密码（只能用一次）：\n"
+        f"  {parts.settings.base_url}/console/password/{secret}\n"
+        f"登录时邮箱写 {user.email}。"
+    )
 
 
 @click.group()

@@ -6,6 +6,7 @@ a digest it is made for one reader, carries no List-Unsubscribe, comes from an a
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any
@@ -38,7 +39,9 @@ class ComposedLetter:
 def compose_letter(
     letter: Letter, request: Request | None, publication: Publication, links: Links
 ) -> ComposedLetter:
-    """The words, in the template; a test as it was composed. Args: request: None for a test."""
+    """The words, in the template; a test as it was composed. Args: request: None for a test and a notice."""
+    if letter.kind is LetterKind.NOTICE:
+        return _in_template(_notice(letter), publication, AROUND["zh"], publication.name)
     if request is None:
         return ComposedLetter(letter.data["subject"], letter.data["html"], letter.data["text"])
     language = language_of(letter.language)
@@ -67,6 +70,28 @@ def compose_letter(
             words.unasked,
         ],
     }
+    return _in_template(data, publication, around, name)
+
+
+def _notice(letter: Letter) -> dict[str, Any]:
+    said = letter.data
+    return {
+        "subject": said["subject"],
+        "heading": said["subject"],
+        "paragraphs": said["paragraphs"],
+        "facts": [],
+        "button": said["button"],
+        "url": said["url"],
+        "second": "",
+        "second_url": "",
+        "if_broken": AROUND["zh"]["if_broken"],
+        "small": ["这封信写给控制台的管理员。"],
+    }
+
+
+def _in_template(
+    data: Mapping[str, Any], publication: Publication, around: Mapping[str, str], name: str
+) -> ComposedLetter:
     context = plain_data(
         {
             "letter": data,

@@ -25,6 +25,8 @@ class LetterKind(StrEnum):
     ERASE = "erase"
     #: A digest or a bulletin, to the editor who wants to see it in a mailbox; `data` holds it as composed.
     TEST = "test"
+    #: To an admin: something of the service needs a person; `data` holds its words.
+    NOTICE = "notice"
 
 
 class LetterState(StrEnum):

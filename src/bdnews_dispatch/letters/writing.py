@@ -3,6 +3,8 @@
 In: a request's id; a mail as composed. Out: rows of `Letter`. Callers: the outbox, through pipeline.py; the console.
 """
 
+from collections.abc import Sequence
+
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -52,6 +54,32 @@ async def write_test(
         publication=publication,
         email=email,
         data={"subject": f"【测试】{subject}", "html": html, "text": text},
+        due_at=clock(),
+        created_at=clock(),
+    )
+    session.add(letter)
+    await session.flush()
+    return letter
+
+
+async def write_notice(
+    session: AsyncSession,
+    clock: Clock,
+    *,
+    publication: str,
+    email: str,
+    subject: str,
+    paragraphs: Sequence[str],
+    button: str,
+    url: str,
+) -> Letter:
+    """A letter to an admin about the service. Args: button, url: what to do, and where."""
+    letter = Letter(
+        key=random_key(clock()),
+        kind=LetterKind.NOTICE,
+        publication=publication,
+        email=email,
+        data={"subject": subject, "paragraphs": list(paragraphs), "button": button, "url": url},
         due_at=clock(),
         created_at=clock(),
     )

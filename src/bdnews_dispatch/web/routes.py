@@ -24,7 +24,7 @@ from bdnews_dispatch.web.access import Handler, Permission, Route
 from bdnews_dispatch.web.api import description
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.handling import handler_of
-from bdnews_dispatch.web.console import door, groups, imports, sources, suppressions
+from bdnews_dispatch.web.console import door, groups, imports, receivers, sources, suppressions
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
 from bdnews_dispatch.web.console.bulletins import deciding, writing
@@ -149,6 +149,10 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/imports/{id}/start", imports.start, Right.IMPORTS_WRITE),
     _desk("POST", "/console/imports/{id}/cancel", imports.stop, Right.IMPORTS_WRITE),
     _desk("GET", "/console/imports/{id}/result", imports.result, Right.SUBSCRIBERS_READ),
+    _desk("GET", "/console/webhooks", receivers.index, Right.SETTINGS_READ),
+    _desk("POST", "/console/webhooks", receivers.add, Right.SETTINGS_WRITE),
+    _desk("GET", "/console/webhooks/{id}", receivers.show, Right.SETTINGS_READ),
+    _desk("POST", "/console/webhooks/{id}", receivers.act, Right.SETTINGS_WRITE),
     _desk("GET", "/console/sources", sources.index, Right.SETTINGS_READ),
     _desk("POST", "/console/sources", sources.add, Right.SETTINGS_WRITE),
     _desk("GET", "/console/sources/{id}", sources.show, Right.SETTINGS_READ),

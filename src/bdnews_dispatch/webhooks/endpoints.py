@@ -56,6 +56,11 @@ async def add(
     return webhook
 
 
+async def listing(session: AsyncSession) -> list[Webhook]:
+    """All of them, by number."""
+    return list(await session.exec(select(Webhook).order_by(col(Webhook.id))))
+
+
 async def find(session: AsyncSession, webhook_id: int) -> Webhook:
     """Raises: NotFoundError: there is none."""
     found = await session.get(Webhook, webhook_id)

@@ -34,6 +34,7 @@ from bdnews_dispatch.accounts.users import (
     choose_password,
     disable,
     enable,
+    first_admin,
     make_link,
     named_user,
     user_of_link,
@@ -150,6 +151,33 @@ async def test_the_answer_is_the_same_for_nobody(
         said.append(str(raised.value))
     assert len(set(said)) == 1
     assert looked == ["$argon2id"] * 4, "the same work for each"
+
+
+async def test_the_first_admin_gets_a_link_until_they_have_used_it(
+    database: Database, clock: HandClock
+) -> None:
+    async def start() -> tuple[str, str] | None:
+        async with database.write() as session:
+            made = await first_admin(session, clock, "news.example.cn")
+        return None if made is None else (made[0].email, made[1])
+
+    first, second = await start(), await start()
+    assert first is not None
+    assert second is not None
+    assert first[0] == "admin@news.example.cn"
+    async with database.write() as session:
+        assert await user_of_link(session, clock, first[1]) is None, "the one before is no longer good"
+        chosen = await choose_password(session, clock, second[1], "a long password of mine")
+    assert chosen.role is Role.ADMIN
+    assert await start() is None
+
+
+async def test_where_somebody_was_invited_no_first_admin_is_made(
+    database: Database, clock: HandClock
+) -> None:
+    async with database.write() as session:
+        await add_user(session, clock, email="wang@example.cn", name="", role=Role.ADMIN)
+        assert await first_admin(session, clock, "news.example.cn") is None
 
 
 async def test_who_tries_too_often_waits(database: Database, clock: HandClock) -> None:

@@ -112,7 +112,7 @@ class Site:
 
     async def handle_events(self) -> int:
         return await Outbox(
-            self.database, self.clock, handlers(self.clock, load_publications())
+            self.database, self.clock, handlers(self.clock, load_publications(), self.links.base_url)
         ).handle_waiting()
 
     def path(self, url: str) -> str:

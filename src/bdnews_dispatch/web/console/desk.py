@@ -42,6 +42,7 @@ DOORS = (
     Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
     Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
     Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
+    Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
     Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
 )
 #: What a page says at its top when something was done, by the word in its address.
