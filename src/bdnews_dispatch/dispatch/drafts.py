@@ -1,5 +1,6 @@
 """A bulletin that was written becomes one that is sent, with its dispatch, in one transaction. Caller: web/console/."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -12,8 +13,8 @@ from bdnews_dispatch.dispatch.starting import Started, start_bulletin
 from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.subscribers.targeting import Target, read_target
 
-#: `BulletinDraft.whom`, and the words of `read_target` for it.
-_WORDS = {
+#: The fields of `BulletinDraft.whom`, and the words of `read_target` for them.
+FIELDS: Mapping[str, str] = {
     "list": "lists",
     "segment": "segments",
     "except_list": "excluded_lists",
@@ -23,7 +24,7 @@ _WORDS = {
 
 async def target_of_draft(session: AsyncSession, draft: BulletinDraft) -> Target:
     """Whom it is for. Raises: NotFoundError: a list or a segment is there no more."""
-    return await read_target(session, **{_WORDS[name]: chosen for name, chosen in draft.whom.items()})
+    return await read_target(session, **{FIELDS[name]: chosen for name, chosen in draft.whom.items()})
 
 
 def as_bulletin(clock: Clock, draft: BulletinDraft) -> Bulletin:

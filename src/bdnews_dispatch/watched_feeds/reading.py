@@ -68,16 +68,19 @@ class Entry:
 
         Args:
             name: of the publication.
+
+        Raises:
+            FeedError: it is nested too deep.
         """
-        text: str = markdownify(
-            nh3.clean(
-                self.html, tags=_TAGS, attributes={"a": {"href"}, "img": {"src", "alt"}}, link_rel=None
-            ),
-            heading_style="ATX",
-            bullets="-",
-            escape_underscores=False,
-            escape_asterisks=False,
+        clean = nh3.clean(
+            self.html, tags=_TAGS, attributes={"a": {"href"}, "img": {"src", "alt"}}, link_rel=None
         )
+        try:
+            text: str = markdownify(
+                clean, heading_style="ATX", bullets="-", escape_underscores=False, escape_asterisks=False
+            )
+        except RecursionError as error:
+            raise FeedError("正文嵌套过深") from error
         head = "" if self.title in text[:500] else f"{self.title}\n\n"
         return f"# {name}\n\n{head}{text}".encode() if name not in text[:200] else f"{head}{text}".encode()
 

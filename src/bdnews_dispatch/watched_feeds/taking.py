@@ -14,7 +14,7 @@ from sqlmodel import col, delete, select
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import IssueError
 from bdnews_dispatch.issues.intake import Intake, take
 from bdnews_dispatch.issues.parsing import parse_detected
 from bdnews_dispatch.issues.publications import Publications
@@ -99,6 +99,10 @@ class FeedReader:
                     await self._take_all(fetcher, feed, answer, reading)
         except (FetchError, FeedError) as error:
             reading.problem = error.message[:300]
+        except Exception:
+            # Whatever a stranger's words lead a library to: the others go on, and this one is not asked at every tick.
+            logger.exception("feed.broken", extra={"feed": feed_id})
+            reading.problem, reading.entries = "读这个来源时出了意外的错误，详见日志", 0
         await self._keep(feed_id, reading, answer)
         return reading
 
@@ -123,7 +127,7 @@ class FeedReader:
             except FetchError as error:  # the entry stays new: another time it may be there
                 reading.problem = f"“{entry.title[:60]}”的文件：{error.message}"[:300]
                 continue
-            except BdnewsError as error:
+            except (IssueError, FeedError) as error:
                 reading.refused += 1
                 await self._see(feed.id, entry, issue_id=None, problem=error.message)
                 logger.warning("feed.entry_refused", extra={"feed": feed.id, "entry": entry.key[:12]})
@@ -146,7 +150,7 @@ class FeedReader:
 
         Raises:
             FetchError: its file is not there.
-            BdnewsError: it holds no issue.
+            IssueError, FeedError: it holds no issue.
         """
         publication, most = self._publications.named(feed.publication), self._settings.issues.max_bytes
         if entry.file:

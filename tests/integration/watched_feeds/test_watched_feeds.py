@@ -182,6 +182,15 @@ async def test_an_entry_that_holds_no_issue_is_told_and_the_others_go_on(
     assert await reader.run() == 0, "not tried again while it says the same"
 
 
+async def test_words_that_are_nested_too_deep_are_refused(
+    database: Database, clock: HandClock, publisher: Publisher, reader: FeedReader
+) -> None:
+    publisher.body = atom(112, words="<ul><li>" * 3000 + "深")
+    await watch(database, clock, f"{publisher.url}/feed")
+    reading = await reader.read(1)
+    assert (reading.taken, reading.refused, reading.problem) == (0, 1, "")
+
+
 async def test_rules_of_adding(database: Database, clock: HandClock, publisher: Publisher) -> None:
     await watch(database, clock, f"{publisher.url}/feed")
     with pytest.raises(rooms.WatchedAlreadyError):

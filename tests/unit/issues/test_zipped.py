@@ -147,6 +147,12 @@ def test_pictures_are_written_anew_upright_and_bare() -> None:
     assert red > blue, "the corner is at the top on the right"
 
 
+def test_a_large_photograph_is_scaled_as_it_is_read() -> None:
+    made = prepared(picture(6000, 4000, kind="JPEG"))
+    assert (made.width, made.height) == (1200, 800)
+    assert prepare(picture(5001, 4000, kind="BMP")) is None
+
+
 def test_transparency_stands_on_white_where_it_becomes_a_jpeg() -> None:
     image = Image.effect_noise((1500, 1500), 90).convert("RGB").convert("RGBA")
     image.paste((0, 0, 0, 0), (0, 0, 400, 400))

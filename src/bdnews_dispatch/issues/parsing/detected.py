@@ -95,7 +95,7 @@ class _Filling:
                 self.findings.warn(
                     block.line,
                     "picture.unreadable",
-                    f"图片“{block.url[:80]}”读不了：请用 JPEG、PNG、GIF、WebP 或 BMP，不超过五千万像素。",
+                    f"图片“{block.url[:80]}”读不了：请用 JPEG（三千万像素内）、PNG、GIF、WebP、BMP（一千六百万内）。",
                 )
         self._known[block.url] = found
         return found

@@ -12,8 +12,9 @@ from PIL import Image, ImageOps
 
 #: Readers of formats that are tried; all others are refused unread.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
-#: Pixels that are decoded: four times a large camera's would fill the memory.
-_MOST_PIXELS = 50_000_000
+#: Pixels of a JPEG, which libjpeg scales down as it reads (a progressive one is held whole: some 6 octets each), and of
+#: all others: what is decoded stays below 200 MB.
+_MOST_OF_JPEG, _MOST_PIXELS = 30_000_000, 16_000_000
 #: Twice a mail's 600 CSS pixels, for dense screens; a picture taller than this is scaled down by its height.
 _WIDEST, _TALLEST = 1200, 4800
 #: A PNG that is larger is a photograph, and goes as JPEG. Below 1 MB is what WeChat takes (media/uploadimg).
@@ -40,10 +41,12 @@ def prepare(data: bytes) -> PreparedPicture | None:
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-            if not 0 < opened.width * opened.height <= _MOST_PIXELS:
+            most = _MOST_OF_JPEG if opened.format == "JPEG" else _MOST_PIXELS
+            if not 0 < opened.width * opened.height <= most:
                 return None
             graphic = opened.format in _GRAPHICS
-            opened.draft("RGB", (_WIDEST, _TALLEST))
+            scale = min(1, _WIDEST / min(opened.size), _TALLEST / max(opened.size))  # it may lie on its side
+            opened.draft("RGB", (max(1, int(opened.width * scale)), max(1, int(opened.height * scale))))
             image = ImageOps.exif_transpose(opened)
             image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     except Exception:  # noqa: BLE001  # Pillow's readers raise whatever a format's bytes lead them to

@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.dispatch.contents import Contents
+from bdnews_dispatch.dispatch.drafts import FIELDS
 from bdnews_dispatch.dispatch.forecast import Forecast
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.planning import Planner
@@ -21,13 +22,6 @@ from bdnews_dispatch.subscribers.models import MailingList, Segment
 from bdnews_dispatch.subscribers.targeting import Target, read_target
 from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS
 
-#: A form's fields, and the words of `read_target` for them.
-FIELDS: Mapping[str, str] = {
-    "list": "lists",
-    "segment": "segments",
-    "except_list": "excluded_lists",
-    "except_segment": "excluded_segments",
-}
 _MOST_NAMES = 100
 
 
