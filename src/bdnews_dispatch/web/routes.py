@@ -24,7 +24,7 @@ from bdnews_dispatch.web.access import Handler, Permission, Route
 from bdnews_dispatch.web.api import description
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.handling import handler_of
-from bdnews_dispatch.web.console import door, groups, imports, receivers, sources, suppressions
+from bdnews_dispatch.web.console import door, groups, imports, receivers, sources, suppressions, today
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
 from bdnews_dispatch.web.console.bulletins import deciding, writing
@@ -88,6 +88,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/console/password/{link}", door.set_password, _PUBLIC),
     # Everybody who has signed in may read settings, and leave.
     _desk("POST", "/console/sign-out", door.leave, Right.SETTINGS_READ),
+    _desk("GET", "/console/today", today.show, Right.SETTINGS_READ),
     _desk("GET", "/console/issues", reading.index, Right.ISSUES_READ),
     _desk("GET", "/console/issues/{id}", reading.show, Right.ISSUES_READ),
     _desk("GET", "/console/issues/{id}/preview", looking.preview, Right.ISSUES_READ),

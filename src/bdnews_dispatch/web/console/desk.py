@@ -32,6 +32,7 @@ class Door:
 
 
 DOORS = (
+    Door("/console/today", N_("今日"), Right.SETTINGS_READ),
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),

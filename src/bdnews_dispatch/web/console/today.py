@@ -1,0 +1,150 @@
+"""The first page: what needs a person, what is under way, what comes next, how much of the quotas is left, how all is.
+
+In: rows, the timetable, this process's checks. Out: one page; each line leads to where something can be done. Only what
+the one who looks may see is read.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from aiohttp import web
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.bulletins.models import BulletinDraft, DraftState
+from bdnews_dispatch.dispatch import words
+from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.progress import Progress, read_progress
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
+from bdnews_dispatch.dispatch.titles import titles
+from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.official_account.quotas import used_quotas
+from bdnews_dispatch.scheduling.timetable import read_timetable
+from bdnews_dispatch.subscribers.models import Cadence
+from bdnews_dispatch.watched_feeds.models import WatchedFeed
+from bdnews_dispatch.web.console.desk import page
+from bdnews_dispatch.web.console.guests import WHO
+from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, READINESS, SETTINGS
+from bdnews_dispatch.webhooks.models import Webhook
+
+_MOST = 10
+#: A monthly run is at most so far away.
+_AHEAD = timedelta(days=32)
+_OVER = (DispatchState.FINISHED, DispatchState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A dispatch that is not over. `stuck`: it goes on only when a person has done something."""
+
+    dispatch: Dispatch
+    title: str
+    progress: Progress
+
+    @property
+    def uncertain(self) -> int:
+        return self.progress.counts[DeliveryState.UNCERTAIN]
+
+    @property
+    def stuck(self) -> bool:
+        return self.dispatch.state is DispatchState.PAUSED or self.uncertain > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Something that will be sent. `cadence`: a run of the timetable; None: a dispatch, named by its title."""
+
+    at: datetime
+    cadence: Cadence | None
+    dispatch_id: int = 0
+    title: str = ""
+
+
+async def show(request: web.Request) -> web.Response:
+    """Everything of today."""
+    app, who = request.app, request[WHO]
+    now = app[CLOCK]()
+    accounts = app[CARD_ACCOUNTS]
+    shown = [account for account in (accounts.real, accounts.sandbox) if account.appid][:1]
+    async with app[DATABASE].read() as session:
+        review = await _review(session) if who.may(Right.ISSUES_READ) else []
+        drafts = await _waiting(session) if who.may(Right.BULLETINS_READ) else []
+        under_way = await _under_way(session, now) if who.may(Right.DISPATCHES_READ) else []
+        feeds = list(
+            await session.exec(
+                select(WatchedFeed).where(
+                    col(WatchedFeed.failures) > 0, col(WatchedFeed.disabled_at).is_(None)
+                )
+            )
+        )
+        hooks = list(
+            await session.exec(
+                select(Webhook).where((col(Webhook.failures) > 0) | (col(Webhook.disabled_at).is_not(None)))
+            )
+        )
+        quotas = [
+            (words.QUOTAS[row["quota"]], row["used"], row["limit"])
+            for account in shown
+            for row in await used_quotas(session, app[CLOCK], account)
+        ]
+    return page(
+        request,
+        "today.html",
+        now=now,
+        review=review,
+        drafts=drafts,
+        stuck=[one for one in under_way if one.stuck],
+        running=[
+            one for one in under_way if not one.stuck and one.dispatch.state is not DispatchState.SCHEDULED
+        ],
+        coming=_coming(request, under_way, now),
+        feeds=feeds,
+        hooks=hooks,
+        quotas=quotas,
+        checks=await app[READINESS].look(),
+    )
+
+
+async def _review(session: AsyncSession) -> list[Issue]:
+    statement = (
+        select(Issue).where(Issue.state == IssueState.REVIEW).order_by(col(Issue.id).desc()).limit(_MOST)
+    )
+    return list(await session.exec(statement))
+
+
+async def _waiting(session: AsyncSession) -> list[BulletinDraft]:
+    statement = (
+        select(BulletinDraft)
+        .where(BulletinDraft.state == DraftState.WAITING)
+        .order_by(col(BulletinDraft.asked_at))
+        .limit(_MOST)
+    )
+    return list(await session.exec(statement))
+
+
+async def _under_way(session: AsyncSession, now: datetime) -> list[UnderWay]:
+    statement = (
+        select(Dispatch)
+        .where(col(Dispatch.state).not_in(_OVER))
+        .order_by(col(Dispatch.due_at))
+        .limit(3 * _MOST)
+    )
+    rows = [(row.id, row) for row in await session.exec(statement) if row.id is not None]
+    named = await titles(session, [id_ for id_, _ in rows])
+    return [UnderWay(row, named.get(id_, ""), await read_progress(session, id_, now)) for id_, row in rows]
+
+
+def _coming(request: web.Request, under_way: list[UnderWay], now: datetime) -> list[Next]:
+    """The timetable's next runs, and dispatches that begin later."""
+    settings = request.app[SETTINGS]
+    found = [
+        Next(one.dispatch.due_at, None, one.progress.dispatch_id, one.title)
+        for one in under_way
+        if one.dispatch.state is DispatchState.SCHEDULED
+    ]
+    for entry in read_timetable(settings.schedule, settings.service.timezone):
+        soonest = next(entry.due_between(now, now + _AHEAD), None)
+        if soonest is not None:
+            found.append(Next(soonest[0], entry.cadence))
+    return sorted(found, key=lambda one: one.at)
