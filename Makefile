@@ -20,9 +20,9 @@ setup: .venv/.installed
 demo: setup
 	@$(BIN)/bdnews demo $(ARGS)
 
-# Five files at a time: most of the time a test waits for a process, a lease, a browser.
+# Four files at a time: most of the time a test waits for a process, a lease, a browser.
 test: setup
-	$(BIN)/python -m pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup
 	$(BIN)/ruff format --check src tests deploy

@@ -5,7 +5,8 @@ import time
 import urllib.request
 from urllib.error import HTTPError, URLError
 
-from tests.acceptance.conftest import Machine, free_port
+from tests.acceptance.conftest import Machine
+from tests.ports import free_port
 
 
 def ask(port: int, path: str) -> tuple[int, str]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from tests.acceptance.conftest import Machine, free_port
+from tests.acceptance.conftest import Machine
 from tests.acceptance.test_crashes import World, started
 from tests.browser.conftest import ARGUMENTS, find_chromium
+from tests.ports import free_port
 from tests.postgres import database_url
 
 NUMBER = 300

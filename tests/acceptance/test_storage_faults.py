@@ -11,10 +11,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.acceptance.conftest import free_port
 from tests.acceptance.test_crashes import World, settled, started, world
 from tests.acceptance.test_operations import ask, ready
 from tests.making import FULL
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Machine

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests import postgres
-from tests.acceptance.conftest import free_port
 from tests.acceptance.test_crashes import World, settled, started, world
 from tests.acceptance.test_operations import ready
 from tests.next_release import bring_forward, write_migration
+from tests.ports import free_port
 
 from bdnews_dispatch.db.engine import Backend
 

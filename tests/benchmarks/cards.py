@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from tests.acceptance.conftest import free_port
 from tests.acceptance.test_card_crashes import openid
 from tests.benchmarks.sink import delaying
 from tests.making import Station, document, readers, test_settings
+from tests.ports import free_port
 
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.official_account.account import open_account

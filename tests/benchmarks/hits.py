@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import uvloop
 from aiohttp import web
 from sqlmodel import func, select
-from tests.acceptance.conftest import free_port
 from tests.making import document, open_station, readers
+from tests.ports import free_port
 
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.parts import open_parts

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.ports import free_port
+
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 _WAIT_SECONDS = 20.0
 
@@ -42,7 +44,7 @@ def postfix_tool(name: str) -> str:
 @contextmanager
 def smtp_sink() -> Iterator[int]:
     """Postfix's sink: takes every mail and forgets it."""
-    port = _free_port()
+    port = free_port()
     as_user = ["-u", "postfix"] if os.geteuid() == 0 else []
     with _process([postfix_tool("smtp-sink"), *as_user, f"127.0.0.1:{port}", "256"]):
         _wait_for(port)
@@ -52,7 +54,7 @@ def smtp_sink() -> Iterator[int]:
 @contextmanager
 def instant_sink(moments: Path | None = None) -> Iterator[int]:
     """Ours: answers at once and offers PIPELINING, as cheap as can be. Args: moments: a line for each mail's."""
-    port = _free_port()
+    port = free_port()
     told = [str(moments)] if moments is not None else []
     with _process([sys.executable, "-m", "tests.benchmarks.instant_sink", str(port), *told]):
         _wait_for(port)
@@ -62,7 +64,7 @@ def instant_sink(moments: Path | None = None) -> Iterator[int]:
 @contextmanager
 def delaying(target: int, milliseconds: float, host: str = "127.0.0.1") -> Iterator[int]:
     """A way to the target on which every round trip takes so much longer. Args: host: where it listens."""
-    port = _free_port()
+    port = free_port()
     way = [str(port), str(target), str(milliseconds), host]
     with _process([sys.executable, "-m", "tests.benchmarks.delaying_relay", *way]):
         _wait_for(port, "127.0.0.1" if host == "0.0.0.0" else host)  # noqa: S104  # asked, not listened on
@@ -81,11 +83,6 @@ def _process(command: Sequence[str]) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _wait_for(port: int, host: str = "127.0.0.1") -> None:

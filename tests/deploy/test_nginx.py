@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import os
 import re
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.deploy.files import BIN, DEPLOY, INSIDE, run
+from tests.ports import free_port
 
 from bdnews_dispatch.web.access import Route
 from bdnews_dispatch.web.app import MOST_BODY_BYTES
@@ -84,11 +84,6 @@ def test_nginx_takes_the_configuration(tmp_path: Path, upstream: str) -> None:
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "[warn]" in line]
     assert not warnings
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 class Front:

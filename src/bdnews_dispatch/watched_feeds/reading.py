@@ -13,9 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import feedparser
 import nh3
-from markdownify import markdownify
 
 from bdnews_dispatch.errors import BdnewsError
 
@@ -72,6 +70,8 @@ class Entry:
         Raises:
             FeedError: it is nested too deep.
         """
+        from markdownify import markdownify  # noqa: PLC0415  # a fifth of a second, for those who watch feeds alone
+
         clean = nh3.clean(
             self.html, tags=_TAGS, attributes={"a": {"href"}, "img": {"src", "alt"}}, link_rel=None
         )
@@ -132,6 +132,8 @@ def _json(data: bytes, url: str) -> list[Entry]:
 
 
 def _xml(data: bytes, url: str) -> list[Entry]:
+    import feedparser  # noqa: PLC0415  # as above
+
     # Of a stream, not of octets: those may be the name of a file, or an address, which feedparser would open.
     read = feedparser.parse(io.BytesIO(data), sanitize_html=False, resolve_relative_uris=False)
     if not read.get("version"):

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import aiohttp
 import pytest
 from prometheus_client import parser
 from tests.making import readers, test_settings
+from tests.ports import free_port
 
 from bdnews_dispatch.operations import readiness as readiness_module
 from bdnews_dispatch.operations.readiness import Readiness
@@ -22,11 +22,6 @@ from bdnews_dispatch.service import Role, running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @dataclass

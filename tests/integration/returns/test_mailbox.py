@@ -20,6 +20,7 @@ from sqlmodel import select
 from tests.integration.web.conftest import sent, site
 from tests.integration.web.readers_site import Site
 from tests.making import test_settings
+from tests.ports import free_port
 from tests.unit.returns.samples import dsn, plain
 
 from bdnews_dispatch.channels.email.replies import ReplyRules
@@ -38,11 +39,6 @@ from bdnews_dispatch.telemetry.metrics import REGISTRY
 __all__ = ["sent", "site"]  # fixtures
 UNKNOWN = dsn("MAILER-DAEMON@relay.example", "550 5.1.1 User unknown", status="5.1.1")
 SECRET = "geheim-geheim"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 import asyncio
 import re
 import smtplib
-import socket
 from pathlib import Path
 
 from sqlmodel import col, select
 from tests.making import DSJ, document, import_csv, read_mail, test_settings
+from tests.ports import free_port
 from tests.unit.returns.samples import dsn, plain
 
 from bdnews_dispatch.dispatch.models import Delivery
@@ -19,11 +19,6 @@ from bdnews_dispatch.service import Role, running
 from bdnews_dispatch.subscribers.models import Subscriber
 
 PEOPLE = "email,name\ngone@readers.example,甲\nleaves@readers.example,乙\nstays@readers.example,丙\n".encode()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 async def publish(parts: Parts, number: int) -> None:
