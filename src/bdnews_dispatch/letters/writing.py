@@ -4,6 +4,7 @@ In: a request's id; a mail as composed. Out: rows of `Letter`. Callers: the outb
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -48,18 +49,8 @@ async def write_test(
     session: AsyncSession, clock: Clock, *, publication: str, email: str, subject: str, html: str, text: str
 ) -> Letter:
     """A mail to an editor, as a reader would see it. Args: email: their own."""
-    letter = Letter(
-        key=random_key(clock()),
-        kind=LetterKind.TEST,
-        publication=publication,
-        email=email,
-        data={"subject": f"【测试】{subject}", "html": html, "text": text},
-        due_at=clock(),
-        created_at=clock(),
-    )
-    session.add(letter)
-    await session.flush()
-    return letter
+    data = {"subject": f"【测试】{subject}", "html": html, "text": text}
+    return await _write(session, clock, LetterKind.TEST, publication, email, data)
 
 
 async def write_notice(
@@ -74,12 +65,20 @@ async def write_notice(
     url: str,
 ) -> Letter:
     """A letter to an admin about the service. Args: button, url: what to do, and where."""
+    data = {"subject": subject, "paragraphs": list(paragraphs), "button": button, "url": url}
+    return await _write(session, clock, LetterKind.NOTICE, publication, email, data)
+
+
+async def _write(
+    session: AsyncSession, clock: Clock, kind: LetterKind, publication: str, email: str, data: dict[str, Any]
+) -> Letter:
+    """One that no request has asked for."""
     letter = Letter(
         key=random_key(clock()),
-        kind=LetterKind.NOTICE,
+        kind=kind,
         publication=publication,
         email=email,
-        data={"subject": subject, "paragraphs": list(paragraphs), "button": button, "url": url},
+        data=data,
         due_at=clock(),
         created_at=clock(),
     )

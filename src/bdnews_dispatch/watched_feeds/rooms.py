@@ -73,6 +73,12 @@ async def feeds(session: AsyncSession) -> list[WatchedFeed]:
     return list(await session.exec(select(WatchedFeed).order_by(col(WatchedFeed.id))))
 
 
+async def failing(session: AsyncSession) -> list[WatchedFeed]:
+    """Those whose last reading went wrong."""
+    is_on = col(WatchedFeed.disabled_at).is_(None)
+    return list(await session.exec(select(WatchedFeed).where(col(WatchedFeed.failures) > 0, is_on)))
+
+
 async def find(session: AsyncSession, feed_id: int) -> WatchedFeed:
     """Raises: NotFoundError: there is none."""
     found = await session.get(WatchedFeed, feed_id)

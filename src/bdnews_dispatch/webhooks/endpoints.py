@@ -61,6 +61,12 @@ async def listing(session: AsyncSession) -> list[Webhook]:
     return list(await session.exec(select(Webhook).order_by(col(Webhook.id))))
 
 
+async def failing(session: AsyncSession) -> list[Webhook]:
+    """Those that do not take what they are sent, or are switched off."""
+    is_off = col(Webhook.disabled_at).is_not(None)
+    return list(await session.exec(select(Webhook).where((col(Webhook.failures) > 0) | is_off)))
+
+
 async def find(session: AsyncSession, webhook_id: int) -> Webhook:
     """Raises: NotFoundError: there is none."""
     found = await session.get(Webhook, webhook_id)

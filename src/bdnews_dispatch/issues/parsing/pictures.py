@@ -7,8 +7,10 @@ detected.py; whoever reads a document's references.
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: Readers of formats that are tried; all others are refused unread.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
@@ -39,6 +41,8 @@ def prepare(data: bytes) -> PreparedPicture | None:
 
     Only the first frame of an animation is kept.
     """
+    from PIL import Image, ImageOps  # noqa: PLC0415  # most issues bring none
+
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             most = _MOST_OF_JPEG if opened.format == "JPEG" else _MOST_PIXELS
@@ -56,12 +60,14 @@ def prepare(data: bytes) -> PreparedPicture | None:
     return PreparedPicture(hashlib.sha256(data).hexdigest(), mime, image.width, image.height, content)
 
 
-def _written(image: Image.Image, *, graphic: bool) -> tuple[str, bytes]:
+def _written(image: "Image.Image", *, graphic: bool) -> tuple[str, bytes]:
     if graphic:
         out = io.BytesIO()
         image.save(out, "PNG", optimize=True)
         if out.tell() <= _MOST_PNG:
             return "image/png", out.getvalue()
+    from PIL import Image  # noqa: PLC0415  # loaded already
+
     if image.mode == "RGBA":  # JPEG knows no transparency: on paper, as the mail is
         paper = Image.new("RGB", image.size, "white")
         paper.paste(image, mask=image.getchannel("A"))

@@ -22,11 +22,11 @@ from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.official_account.quotas import used_quotas
 from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.subscribers.models import Cadence
-from bdnews_dispatch.watched_feeds.models import WatchedFeed
+from bdnews_dispatch.watched_feeds import rooms as watched_feeds
 from bdnews_dispatch.web.console.desk import page
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, READINESS, SETTINGS
-from bdnews_dispatch.webhooks.models import Webhook
+from bdnews_dispatch.webhooks import endpoints as webhooks
 
 _MOST = 10
 #: A monthly run is at most so far away.
@@ -71,18 +71,8 @@ async def show(request: web.Request) -> web.Response:
         review = await _review(session) if who.may(Right.ISSUES_READ) else []
         drafts = await _waiting(session) if who.may(Right.BULLETINS_READ) else []
         under_way = await _under_way(session, now) if who.may(Right.DISPATCHES_READ) else []
-        feeds = list(
-            await session.exec(
-                select(WatchedFeed).where(
-                    col(WatchedFeed.failures) > 0, col(WatchedFeed.disabled_at).is_(None)
-                )
-            )
-        )
-        hooks = list(
-            await session.exec(
-                select(Webhook).where((col(Webhook.failures) > 0) | (col(Webhook.disabled_at).is_not(None)))
-            )
-        )
+        feeds = await watched_feeds.failing(session)
+        hooks = await webhooks.failing(session)
         quotas = [
             (words.QUOTAS[row["quota"]], row["used"], row["limit"])
             for account in shown

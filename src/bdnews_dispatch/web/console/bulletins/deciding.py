@@ -1,11 +1,15 @@
 """A bulletin is put before a second person, approved or given back; sent; thrown away."""
 
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from aiohttp import web
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.bulletins import drafting
+from bdnews_dispatch.bulletins.models import BulletinDraft
 from bdnews_dispatch.dispatch.drafts import send_draft
+from bdnews_dispatch.dispatch.starting import Started
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.web.console.bulletins.writing import ROOM, shown
 from bdnews_dispatch.web.console.desk import back, field, note, number
@@ -14,79 +18,80 @@ from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS, WAKE
 
 
-async def ask(request: web.Request) -> web.StreamResponse:
+def _or_why_not(
+    act: Callable[[web.Request, int], Awaitable[web.StreamResponse]],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Args: act: takes the draft's number; what it can't do is told on the draft's page, and nothing has changed."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            return await act(request, number(request.match_info["id"]))
+        except BdnewsError as error:
+            return await shown(request, problem=error)
+
+    handler.__doc__ = act.__doc__
+    return handler
+
+
+@_or_why_not
+async def ask(request: web.Request, draft_id: int) -> web.StreamResponse:
     """Put it before a second person."""
-    app, draft_id = request.app, number(request.match_info["id"])
-    try:
-        async with app[DATABASE].write() as session:
-            await drafting.ask(session, app[CLOCK], draft_id)
-            await note(request, session, "bulletin.ask", f"draft:{draft_id}")
-    except BdnewsError as error:
-        return await shown(request, problem=error)
+    async with request.app[DATABASE].write() as session:
+        await drafting.ask(session, request.app[CLOCK], draft_id)
+        await note(request, session, "bulletin.ask", f"draft:{draft_id}")
     raise back(f"{ROOM}/{draft_id}", "asked_second")
 
 
-async def approve(request: web.Request) -> web.StreamResponse:
+@_or_why_not
+async def approve(request: web.Request, draft_id: int) -> web.StreamResponse:
     """Yes: it is sent, at its time."""
-    app, draft_id = request.app, number(request.match_info["id"])
-    try:
-        async with app[DATABASE].write() as session:
-            draft = await drafting.approve(
-                session,
-                app[CLOCK],
-                draft_id,
-                request[WHO].actor,
-                version=number(field(request, "version", 9)),
-            )
-            await note(request, session, "bulletin.approve", f"draft:{draft_id}", {"version": draft.version})
-            started = await send_draft(session, app[CLOCK], draft, soonest=_soonest(request))
-            await note_start(request, session, started.dispatch, fresh=started.fresh)
-    except BdnewsError as error:
-        return await shown(request, problem=error)
-    app[WAKE]()
-    raise back(f"/console/dispatches/{started.dispatch.id}", "begun")
+    seen = number(field(request, "version", 9))
+    async with request.app[DATABASE].write() as session:
+        draft = await drafting.approve(
+            session, request.app[CLOCK], draft_id, request[WHO].actor, version=seen
+        )
+        started = await _send(request, session, draft, "bulletin.approve")
+    raise _to_dispatch(request, started)
 
 
-async def send(request: web.Request) -> web.StreamResponse:
+@_or_why_not
+async def send(request: web.Request, draft_id: int) -> web.StreamResponse:
     """Send one that needs no second person."""
-    app, draft_id = request.app, number(request.match_info["id"])
-    try:
-        async with app[DATABASE].write() as session:
-            draft = await drafting.find(session, draft_id)
-            started = await send_draft(session, app[CLOCK], draft, soonest=_soonest(request))
-            await note(request, session, "bulletin.send", f"draft:{draft_id}", {"version": draft.version})
-            await note_start(request, session, started.dispatch, fresh=started.fresh)
-    except BdnewsError as error:
-        return await shown(request, problem=error)
-    app[WAKE]()
-    raise back(f"/console/dispatches/{started.dispatch.id}", "begun" if started.fresh else "there")
+    async with request.app[DATABASE].write() as session:
+        draft = await drafting.find(session, draft_id)
+        started = await _send(request, session, draft, "bulletin.send")
+    raise _to_dispatch(request, started)
 
 
-async def give_back(request: web.Request) -> web.StreamResponse:
+@_or_why_not
+async def give_back(request: web.Request, draft_id: int) -> web.StreamResponse:
     """No, and why."""
-    app, draft_id, words = request.app, number(request.match_info["id"]), field(request, "words", 300)
-    try:
-        async with app[DATABASE].write() as session:
-            await drafting.give_back(session, app[CLOCK], draft_id, request[WHO].actor, words)
-            await note(request, session, "bulletin.give_back", f"draft:{draft_id}", {"words": words})
-    except BdnewsError as error:
-        return await shown(request, problem=error)
+    words = field(request, "words", 300)
+    async with request.app[DATABASE].write() as session:
+        await drafting.give_back(session, request.app[CLOCK], draft_id, request[WHO].actor, words)
+        await note(request, session, "bulletin.give_back", f"draft:{draft_id}", {"words": words})
     raise back(f"{ROOM}/{draft_id}", "given_back")
 
 
-async def discard(request: web.Request) -> web.StreamResponse:
+@_or_why_not
+async def discard(request: web.Request, draft_id: int) -> web.StreamResponse:
     """Throw it away; nobody gets it."""
-    app, draft_id = request.app, number(request.match_info["id"])
-    try:
-        async with app[DATABASE].write() as session:
-            await drafting.discard(session, app[CLOCK], draft_id)
-            await note(request, session, "bulletin.discard", f"draft:{draft_id}")
-    except BdnewsError as error:
-        return await shown(request, problem=error)
+    async with request.app[DATABASE].write() as session:
+        await drafting.discard(session, request.app[CLOCK], draft_id)
+        await note(request, session, "bulletin.discard", f"draft:{draft_id}")
     raise back(ROOM, "discarded")
 
 
-def _soonest(request: web.Request) -> datetime:
-    """What begins now can be taken back until then."""
-    seconds = request.app[SETTINGS].console.undo_seconds
-    return request.app[CLOCK]() + timedelta(seconds=seconds)
+async def _send(request: web.Request, session: AsyncSession, draft: BulletinDraft, action: str) -> Started:
+    """In the caller's transaction; what begins now can be taken back for some seconds."""
+    app = request.app
+    soonest = app[CLOCK]() + timedelta(seconds=app[SETTINGS].console.undo_seconds)
+    await note(request, session, action, f"draft:{draft.id}", {"version": draft.version})
+    started = await send_draft(session, app[CLOCK], draft, soonest=soonest)
+    await note_start(request, session, started.dispatch, fresh=started.fresh)
+    return started
+
+
+def _to_dispatch(request: web.Request, started: Started) -> web.HTTPSeeOther:
+    request.app[WAKE]()
+    return back(f"/console/dispatches/{started.dispatch.id}", "begun" if started.fresh else "there")

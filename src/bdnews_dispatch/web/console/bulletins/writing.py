@@ -28,6 +28,8 @@ from bdnews_dispatch.web.console.whom import Whom, choices, forecast
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
 ROOM = "/console/bulletins"
+#: What can still be changed.
+_OPEN = (DraftState.DRAFT, DraftState.WAITING)
 #: Longer ones are cut before they are looked at; what may be sent is shorter.
 _MOST_TYPED = 2 * MOST_CHARACTERS
 
@@ -139,19 +141,22 @@ async def shown(request: web.Request, *, problem: BdnewsError | None = None) -> 
         draft = await drafting.find(session, draft_id)
         names = await _names(session)
         sent = await dispatches_of_bulletin(session, draft.bulletin_id) if draft.bulletin_id else []
-        if draft.state in (DraftState.DRAFT, DraftState.WAITING):
+        if draft.state in _OPEN:
             try:
                 dispatch, contents = await _parts(request, session, draft)
                 reached = await forecast(request, session, dispatch, contents)
             except NotFoundError as error:  # a list or a segment that is there no more
                 problem = problem or error
     who = request[WHO]
+    form = None
+    if draft.state in _OPEN and who.may(Right.BULLETINS_WRITE):
+        form = await _form_data(request, _values(request, draft), draft)
     return page(
         request,
         "bulletin.html",
         status=422 if problem else 200,
         draft=draft,
-        html=_html(draft.body),
+        html="" if form else _html(draft.body),
         names=names,
         sent=sent,
         publication=app[PUBLICATIONS].named(draft.publication),
@@ -160,9 +165,7 @@ async def shown(request: web.Request, *, problem: BdnewsError | None = None) -> 
         own=who.actor in draft.writers,
         undo_seconds=app[SETTINGS].console.undo_seconds,
         problem=problem,
-        form=await _form_data(request, _values(request, draft), draft)
-        if who.may(Right.BULLETINS_WRITE)
-        else None,
+        form=form,
     )
 
 
