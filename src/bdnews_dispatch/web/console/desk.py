@@ -66,6 +66,8 @@ DOORS = (
         (
             Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
             Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
+            Door("/console/tokens", N_("令牌"), Right.SETTINGS_READ),
+            Door("/console/users", N_("用户"), Right.USERS_WRITE),
             Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
         ),
     ),
@@ -82,6 +84,8 @@ DONE = {
     "suppressed": N_("已停发。"),
     "lifted": N_("已解除停发。"),
     "erased": N_("此人的全部数据已删除；正在寄送途中的一封可能仍会到达。"),
+    "signed_out": N_("已在那里退出。"),
+    "revoked": N_("已作废，立即生效。"),
     "saved": N_("已保存。"),
     "removed": N_("已删除。"),
     "started": N_("已开始，由后台完成；关掉页面也会继续。"),
