@@ -6,6 +6,7 @@ from bdnews_dispatch.web import (
     archive,
     asking,
     assets,
+    calendar_feed,
     confirming,
     demo,
     digest_links,
@@ -24,7 +25,7 @@ from bdnews_dispatch.web.access import Handler, Permission, Route
 from bdnews_dispatch.web.api import description
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.handling import handler_of
-from bdnews_dispatch.web.console import door, groups, imports, receivers, sources, suppressions, today
+from bdnews_dispatch.web.console import door, groups, imports, month, receivers, sources, suppressions, today
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
 from bdnews_dispatch.web.console.bulletins import deciding, writing
@@ -58,6 +59,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/f/{token}", following.choose, _SIGNED, Purpose.FOLLOWER),
     Route("GET", "/q/{token}", scanning.show, _SIGNED, Purpose.SCAN),
     Route("GET", "/q/{token}/qr.png", scanning.picture, _SIGNED, Purpose.SCAN),
+    # In calendar programs of the console's users.
+    Route("GET", "/k/{token}/calendar.ics", calendar_feed.feed, _SIGNED, Purpose.CALENDAR),
     # For everybody.
     Route("GET", "/subscribe/{publication}", subscribing.show, _PUBLIC),
     Route("POST", "/subscribe/{publication}", subscribing.take, _PUBLIC),
@@ -89,6 +92,8 @@ ROUTES: tuple[Route, ...] = (
     # Everybody who has signed in may read settings, and leave.
     _desk("POST", "/console/sign-out", door.leave, Right.SETTINGS_READ),
     _desk("GET", "/console/today", today.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/calendar", month.show, Right.DISPATCHES_READ),
+    _desk("POST", "/console/calendar", month.change_address, Right.DISPATCHES_READ),
     _desk("GET", "/console/issues", reading.index, Right.ISSUES_READ),
     _desk("GET", "/console/issues/{id}", reading.show, Right.ISSUES_READ),
     _desk("GET", "/console/issues/{id}/preview", looking.preview, Right.ISSUES_READ),
