@@ -29,6 +29,8 @@ from bdnews_dispatch.subscribers.models import Cadence
 #: Rows of one kind in one answer. A year of two bulletins a day is less.
 MOST = 1_000
 _MOMENT = timedelta(microseconds=1)
+#: The timetable has no row that says since when it is what it is.
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 _UNSENT = (DraftState.DRAFT, DraftState.WAITING)
 _NOT_BEGUN = {DispatchState.SCHEDULED, DispatchState.PAUSED}
 
@@ -134,13 +136,13 @@ def runs(
     """The timetable's runs that are still to come; what came of an earlier one is a dispatch, or nothing was sent."""
     after, until = max(span.start - _MOMENT, now), span.end - _MOMENT
     for entry in timetable:
-        for due, since in entry.due_between(after, until):
+        for due, _ in entry.due_between(after, until):
             for key in publications:
                 yield Item(
                     Kind.RUN,
                     period_cause(key, entry.cadence, due),
                     at=due,
-                    changed=since,
+                    changed=_EVER,
                     publication=key,
                     cadence=entry.cadence,
                     on_holiday=_holiday(due),

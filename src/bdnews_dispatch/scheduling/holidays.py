@@ -7,6 +7,7 @@ says, and nothing falls over.
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import chinese_calendar
 
@@ -19,6 +20,8 @@ class Mark:
     off: bool
 
 
+# The library looks through all its years for each day: 0.1 ms.
+@lru_cache(maxsize=1_000)
 def mark_of(day: date) -> Mark | None:
     """None: an ordinary day or weekend, or one of a year that is not known."""
     try:

@@ -12,11 +12,17 @@ from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One quota of today or of this month, in words."""
+    """One quota of today or of this month, in words.
+
+    Attributes:
+        used, limit: of the month's mass messages: followers who have had all of theirs, of those who have had any.
+        a_month: how many of them a follower may have; 0: it is another quota.
+    """
 
     name: str
     used: int
     limit: int
+    a_month: int = 0
 
     @property
     def left(self) -> int:
@@ -28,7 +34,12 @@ async def quotas(request: web.Request, session: AsyncSession) -> list[Quota]:
     accounts = request.app[CARD_ACCOUNTS]
     shown = [account for account in (accounts.real, accounts.sandbox) if account.appid][:1]
     return [
-        Quota(words.QUOTAS[row["quota"]], row["used"], row["limit"])
+        Quota(
+            words.QUOTAS[row["quota"]],
+            row["used"],
+            row["limit"],
+            account.masses_a_month if row["quota"] == "mass_full" else 0,
+        )
         for account in shown
         for row in await used_quotas(session, request.app[CLOCK], account)
     ]
