@@ -26,7 +26,7 @@ from bdnews_dispatch.scheduling.holidays import Mark, mark_of
 from bdnews_dispatch.scheduling.timetable import Entry
 from bdnews_dispatch.subscribers.models import Cadence
 
-#: Rows of one kind in one answer. A year of two bulletins a day is less.
+#: Rows of one kind in one answer, the latest ones: what is to come. A year of two bulletins a day is less.
 MOST = 1_000
 _MOMENT = timedelta(microseconds=1)
 #: The timetable has no row that says since when it is what it is.
@@ -83,7 +83,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """Items by their time. Attributes: more: there are others, which were not read: more than `MOST` of a kind."""
+    """Items by their time. Attributes: more: there may be earlier ones: of a kind there are `MOST`."""
 
     items: tuple[Item, ...]
     more: bool = False
@@ -172,7 +172,7 @@ async def _dispatches(session: AsyncSession, span: Span, now: datetime) -> list[
     statement = (
         select(Dispatch)
         .where(col(Dispatch.due_at) >= span.start, col(Dispatch.due_at) < span.end)
-        .order_by(col(Dispatch.due_at))
+        .order_by(col(Dispatch.due_at).desc())
         .limit(MOST)
     )
     rows = {row.id: row for row in await session.exec(statement) if row.id is not None}
@@ -202,7 +202,7 @@ async def _drafts(session: AsyncSession, span: Span, now: datetime) -> list[Item
             col(BulletinDraft.at) >= span.start,
             col(BulletinDraft.at) < span.end,
         )
-        .order_by(col(BulletinDraft.at))
+        .order_by(col(BulletinDraft.at).desc())
         .limit(MOST)
     )
     return [
@@ -230,7 +230,7 @@ async def _issues(session: AsyncSession, span: Span) -> list[Item]:
             col(Issue.published_at) >= span.start,
             col(Issue.published_at) < span.end,
         )
-        .order_by(col(Issue.published_at))
+        .order_by(col(Issue.published_at).desc())
         .limit(MOST)
     )
     return [

@@ -19,6 +19,8 @@ from bdnews_dispatch.clock import BEIJING
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.issues.models import Issue
+from bdnews_dispatch.scheduling import agenda
+from bdnews_dispatch.web.console import month
 
 PAGE = "/console/calendar"
 OCTOBER = "/console/calendar?month=2026-10"
@@ -96,10 +98,10 @@ async def test_months_lead_to_each_other(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "month", ["2026-13", "2026-1", "1999-12", "2100-01", "", "x", "２０２６-11", "2026-11-01"]
+    "text", ["2026-13", "2026-1", "1999-12", "2100-01", "", "x", "２０２６-11", "2026-11-01"]
 )
-async def test_a_month_that_is_none_is_told_how_to_write_one(desk: Desk, month: str) -> None:
-    response = await desk.get(PAGE, params={"month": month})
+async def test_a_month_that_is_none_is_told_how_to_write_one(desk: Desk, text: str) -> None:
+    response = await desk.get(PAGE, params={"month": text})
     assert response.status == 400
     assert "应写成 2026-11 这样的形式" in await response.text()
 
@@ -284,3 +286,15 @@ async def test_nothing_is_read_beyond_what_there_is(desk: Desk) -> None:
     async with site.database.read() as session:
         assert await session.get(Issue, issue.id) is not None
     assert "总第112期" not in cell(await desk.page(PAGE), "2026-11-23")
+
+
+async def test_of_too_much_the_latest_is_shown_and_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (agenda, month):
+        monkeypatch.setattr(module, "MOST", 2)
+    for day in (25, 26, 27):
+        await draft(desk.site, dt.datetime(2026, 11, day, 1, tzinfo=dt.UTC))
+    page = await desk.page(PAGE)
+    assert "每一类只列出最后 2 项" in page
+    assert "停电" not in cell(page, "2026-11-25")
+    assert "停电" in cell(page, "2026-11-26")
+    assert "停电" in cell(page, "2026-11-27")
