@@ -6,6 +6,7 @@ from bdnews_dispatch.web import (
     archive,
     asking,
     assets,
+    calendar_feed,
     confirming,
     demo,
     digest_links,
@@ -29,6 +30,7 @@ from bdnews_dispatch.web.console import (
     door,
     groups,
     imports,
+    month,
     provider,
     receivers,
     sources,
@@ -76,6 +78,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/f/{token}", following.choose, _SIGNED, Purpose.FOLLOWER),
     Route("GET", "/q/{token}", scanning.show, _SIGNED, Purpose.SCAN),
     Route("GET", "/q/{token}/qr.png", scanning.picture, _SIGNED, Purpose.SCAN),
+    # In calendar programs of the console's users.
+    Route("GET", "/k/{token}/calendar.ics", calendar_feed.feed, _SIGNED, Purpose.CALENDAR),
     # For everybody.
     Route("GET", "/subscribe/{publication}", subscribing.show, _PUBLIC),
     Route("POST", "/subscribe/{publication}", subscribing.take, _PUBLIC),
@@ -117,6 +121,8 @@ ROUTES: tuple[Route, ...] = (
     _own("POST", "/console/account/second-factor", account.change_factor),
     # Everybody who has signed in may read settings.
     _desk("GET", "/console/today", today.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/calendar", month.show, Right.DISPATCHES_READ),
+    _desk("POST", "/console/calendar", month.change_address, Right.DISPATCHES_READ),
     _desk("GET", "/console/issues", reading.index, Right.ISSUES_READ),
     _desk("GET", "/console/issues/{id}", reading.show, Right.ISSUES_READ, Of.ISSUE),
     _desk("GET", "/console/issues/{id}/preview", looking.preview, Right.ISSUES_READ, Of.ISSUE),
