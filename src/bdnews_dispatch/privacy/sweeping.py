@@ -1,6 +1,6 @@
 """Deleting or emptying very many rows: a thousand a transaction, and behind each as much time for everybody else.
 
-In: which rows. Out: how many went. Caller: retention. Whatever ends it half-way, it goes on where it was.
+In: which rows. Out: how many went, or would. Caller: retention. Whatever ends it half-way, it goes on where it was.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, delete, func, update
+from sqlalchemy import ColumnElement, Delete, Update, and_, case, delete, func, update
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +17,8 @@ from bdnews_dispatch.db.engine import Database
 
 #: Rows a transaction. Measured: on SQLite, where nobody else writes meanwhile, some 10 ms.
 BATCH = 1_000
+#: As many of a table's oldest rows are looked at to tell people how many are due.
+GLANCE = 10_000
 #: The longest rest behind a batch, in seconds; otherwise it is as long as the batch was.
 LONGEST_REST = 1.0
 
@@ -61,6 +63,31 @@ async def count(session: AsyncSession, doomed: Doomed) -> int:
     """How many rows there are; reads the whole table where nothing helps."""
     statement = select(func.count()).select_from(doomed.table).where(doomed.which)
     return int((await session.exec(statement)).one())
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How many rows there are; `more`: of those that were looked at, and there are others."""
+
+    number: int
+    more: bool
+
+
+async def glance(session: AsyncSession, doomed: Doomed) -> Glance:
+    """How many of the table's oldest rows there are, at a bounded cost."""
+    oldest = (
+        select(case((doomed.which, 1), else_=0).label("due"), doomed.too_old.label("old"))
+        .select_from(doomed.table)
+        .order_by(doomed.id)
+        .limit(GLANCE + 1)
+        .subquery()
+    )
+    looked_at = select(
+        func.count(), func.coalesce(func.sum(oldest.c.due), 0), func.max(case((oldest.c.old, 0), else_=1))
+    )
+    rows, due, any_young = (await session.exec(looked_at)).one()
+    # Rows in order: behind a young one there is no old one.
+    return Glance(int(due), rows > GLANCE and not (doomed.in_order and any_young))
 
 
 async def sweep(database: Database, doomed: Doomed) -> int:
