@@ -1,4 +1,4 @@
-"""Settings as pages show them: every one is explained, none that is secret is there, what is written to change it works."""
+"""Settings as pages show them: each one is explained, no secret is there, what is said to change one works."""
 
 from pathlib import Path
 
