@@ -12,15 +12,25 @@ from bdnews_dispatch.digests.dkim import load_keys
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.settings import Settings
 
+#: In the place of an address that only people of the network know.
+_UNKNOWN = "A.B.C.D"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. `sort`: `spf`, `dkim`, `dmarc`, `mx`; `type` as DNS calls it."""
+    """One record.
+
+    Attributes:
+        sort: `spf`, `dkim`, `dmarc`, `mx`.
+        type: as DNS calls it.
+        to_fill: what of the value a person has to put another in the place of.
+    """
 
     sort: str
     name: str
     type: str
     value: str
+    to_fill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,9 @@ class Records:
 def records_of(settings: Settings) -> Records:
     """Reads the files of the keys: call it in a thread."""
     domain = settings.email.from_address.rpartition("@")[2]
-    found = [Record("spf", settings.bounce_domain, "TXT", f"v=spf1 {_relay(settings)} ~all")]
+    relay = _relay(settings.email.host)
+    to_fill = _UNKNOWN if _UNKNOWN in relay else ""
+    found = [Record("spf", settings.bounce_domain, "TXT", f"v=spf1 {relay} ~all", to_fill)]
     problem = None
     try:
         keys = load_keys(settings.dkim_files)
@@ -50,11 +62,10 @@ def records_of(settings: Settings) -> Records:
     return Records(found, bool(keys), problem)
 
 
-def _relay(settings: Settings) -> str:
+def _relay(host: str) -> str:
     """Who may send: the relay's own address or name. A provider's relay sends from others, which its pages name."""
-    host = settings.email.host
     try:
-        version = ipaddress.ip_address(host).version
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return f"a:{host}"
-    return f"ip{version}:{host}"
+        return f"a:{host}" if "." in host else f"ip4:{_UNKNOWN}"
+    return f"ip{address.version}:{host}" if address.is_global else f"ip4:{_UNKNOWN}"
