@@ -386,6 +386,8 @@ async def test_every_template_is_shown_as_readers_would_see_it(desk: Desk) -> No
     digest = await framed.text()
     assert "国策要论" in digest
     assert "@media all" in digest
+    assert "data:image/png;base64," in digest
+    assert "qr.png" not in digest
     assert "prefers-color-scheme" not in digest
     assert "National Policy" in await desk.page(f"{room}/frame?language=en")
     assert "风险提示" in await desk.page(f"{room}/frame?template=bulletin")

@@ -3,6 +3,8 @@
 In: a publication. Out: documents, contents, letters that are in no database. Callers: publications.py, templates.py.
 """
 
+import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.digests.composition import IssueEdition
+from bdnews_dispatch.digests.qr import qr_png
 from bdnews_dispatch.dispatch.contents import Contents
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.starting import bulletin_dispatch
@@ -81,6 +84,15 @@ def sample_issue(clock: Clock, document: IssueDocument, links: Links) -> tuple[D
         created_at=clock(),
     )
     return dispatch, Contents(document.publication, (edition,), None)
+
+
+def with_codes(html: str, links: Links) -> str:
+    """The mail with its QR codes inside: the pages that would draw them are there for published issues alone."""
+
+    def inside(found: re.Match[str]) -> str:
+        return f'src="data:image/png;base64,{base64.b64encode(qr_png(found[1])).decode()}"'
+
+    return re.sub(rf'src="({re.escape(links.base_url)}/issues/[^"]+)/qr\.png"', inside, html)
 
 
 def sample_bulletin(

@@ -24,6 +24,7 @@ from bdnews_dispatch.web.console.settings.samples import (
     sample_bulletin,
     sample_issue,
     sample_letter,
+    with_codes,
 )
 from bdnews_dispatch.web.faults import N_
 from bdnews_dispatch.web.keys import CLOCK, LINKS, PUBLICATIONS, SETTINGS
@@ -124,7 +125,8 @@ async def show(request: web.Request) -> web.Response:
 async def frame(request: web.Request) -> web.Response:
     """The mail alone."""
     view = View.read(request.query)
-    return framed(request, (await asyncio.to_thread(_made, request.app, view)).html, view.scheme)
+    made = await asyncio.to_thread(_made, request.app, view)
+    return framed(request, with_codes(made.html, request.app[LINKS]), view.scheme)
 
 
 def _words(template: str, sample: str) -> str:
