@@ -101,7 +101,7 @@ def events(before: datetime) -> Doomed:
     def first(ids: Sequence[int]) -> Sequence[Any]:
         return (delete(EventHandling).where(col(EventHandling.event_id).in_(ids)),)
 
-    return Doomed(Event, col(Event.handled_at) < before, first=first)
+    return Doomed(Event, col(Event.handled_at) < before, indexed=True, first=first)
 
 
 #: Key in `[retention]` → rule, in the order in which they run.

@@ -37,6 +37,7 @@ class Doomed:
         also: what else must hold.
         in_order: rows are only ever added, each with the time of then: looking ends with a batch in which none is too
             old, so that no index on the time is needed and the young ones are not read.
+        indexed: an index leads to those that are too old.
         values: what the rows hold then; None: they are deleted.
         first: statements for rows that name these, by ids; in the same transaction.
     """
@@ -45,6 +46,7 @@ class Doomed:
     too_old: ColumnElement[bool]
     also: ColumnElement[bool] | None = None
     in_order: bool = False
+    indexed: bool = False
     values: Mapping[str, Any] | None = None
     first: Callable[[Sequence[int]], Sequence[Any]] = _nothing
 
@@ -67,7 +69,7 @@ async def count(session: AsyncSession, doomed: Doomed) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """How many rows there are; `more`: of those that were looked at, and there are others."""
+    """How many rows there are; `more`: of those that were looked at, and there may be others."""
 
     number: int
     more: bool
@@ -75,6 +77,10 @@ class Glance:
 
 async def glance(session: AsyncSession, doomed: Doomed) -> Glance:
     """How many of the table's oldest rows there are, at a bounded cost."""
+    if doomed.indexed:
+        due_ones = select(doomed.id).where(doomed.which).limit(GLANCE + 1).subquery()
+        found = int((await session.exec(select(func.count()).select_from(due_ones))).one())
+        return Glance(min(found, GLANCE), found > GLANCE)
     oldest = (
         select(case((doomed.which, 1), else_=0).label("due"), doomed.too_old.label("old"))
         .select_from(doomed.table)

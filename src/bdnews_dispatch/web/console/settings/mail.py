@@ -19,7 +19,7 @@ from bdnews_dispatch.web.console.desk import back, field, note, page
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.console.settings.records import records_of
 from bdnews_dispatch.web.console.settings.trying import ANSWER_SECONDS, Outcome, Passed, attempt
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS, WAKE
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS
 
 ROOM = "/console/settings/mail"
 #: Own letters that the page tells of.
@@ -63,7 +63,6 @@ async def letter(request: web.Request) -> web.StreamResponse:
             url=f"{app[LINKS].base_url}{ROOM}",
         )
         await note(request, session, "settings.test_letter", "mail:self")
-    app[WAKE]()
     raise back(ROOM, "tested")
 
 
