@@ -45,6 +45,9 @@ from bdnews_dispatch.web.console.bulletins import deciding, writing
 from bdnews_dispatch.web.console.dispatches import starting, steering, watching
 from bdnews_dispatch.web.console.issues import changing, looking, reading
 from bdnews_dispatch.web.console.reach import Of
+from bdnews_dispatch.web.console.settings import listing, overview, publications, retention, templates
+from bdnews_dispatch.web.console.settings import mail as mail_room
+from bdnews_dispatch.web.console.settings import wechat as wechat_room
 
 _PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
 
@@ -194,6 +197,17 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/imports/{id}/start", imports.start, Right.IMPORTS_WRITE),
     _desk("POST", "/console/imports/{id}/cancel", imports.stop, Right.IMPORTS_WRITE),
     _desk("GET", "/console/imports/{id}/result", imports.result, Right.SUBSCRIBERS_READ),
+    _desk("GET", "/console/settings", overview.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/all", listing.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/publications", publications.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/mail", mail_room.show, Right.SETTINGS_READ),
+    _desk("POST", "/console/settings/mail/test", mail_room.test, Right.SETTINGS_WRITE),
+    _desk("POST", "/console/settings/mail/letter", mail_room.letter, Right.SETTINGS_WRITE),
+    _desk("GET", "/console/settings/wechat", wechat_room.show, Right.SETTINGS_READ),
+    _desk("POST", "/console/settings/wechat/test", wechat_room.test, Right.SETTINGS_WRITE),
+    _desk("GET", "/console/settings/templates", templates.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/templates/frame", templates.frame, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/retention", retention.show, Right.SETTINGS_READ),
     _desk("GET", "/console/webhooks", receivers.index, Right.SETTINGS_READ),
     _desk("POST", "/console/webhooks", receivers.add, Right.SETTINGS_WRITE),
     _desk("GET", "/console/webhooks/{id}", receivers.show, Right.SETTINGS_READ),

@@ -68,10 +68,11 @@ DOORS = (
         ),
     ),
     Door(
-        "/console/sources",
+        "/console/settings",
         N_("设置"),
         Right.SETTINGS_READ,
         (
+            Door("/console/settings", N_("概览"), Right.SETTINGS_READ),
             Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
             Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
             Door("/console/tokens", N_("令牌"), Right.SETTINGS_READ),
