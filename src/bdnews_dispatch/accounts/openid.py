@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -152,14 +152,14 @@ class OpenIdProvider:
         return keys
 
     async def _ask(self, address: str, form: dict[str, str] | None = None) -> dict[str, Any]:
-        method, auth = "GET", None
+        method, headers = "GET", {}
         if form is not None:
-            method = "POST"
-            secret = self._settings.client_secret.get_secret_value()
-            auth = BasicAuth(self._settings.client_id, secret) if secret else None
+            method, secret = "POST", self._settings.client_secret.get_secret_value()
+            if secret:
+                headers["Authorization"] = encode_basic_auth(self._settings.client_id, secret)
         try:
             async with self._http.request(
-                method, address, data=form, auth=auth, timeout=_TIMEOUT, allow_redirects=False
+                method, address, data=form, headers=headers, timeout=_TIMEOUT, allow_redirects=False
             ) as response:
                 text = await response.content.read(_MOST_OCTETS)
                 if response.status != 200:

@@ -14,7 +14,7 @@ from bdnews_dispatch.accounts.sessions import SignInError
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.console.door import browser_of, lead_in, sign_in_form
 from bdnews_dispatch.web.console.guests import SIGN_IN, Cookie, cookie_name, set_cookie
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PROVIDER, SETTINGS
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PROVIDER
 
 logger = logging.getLogger(__name__)
 
@@ -76,4 +76,4 @@ def _provider(request: web.Request) -> OpenIdProvider:
 
 
 def _address_back(request: web.Request) -> str:
-    return f"{request.app[SETTINGS].base_url}{BACK}"
+    return f"{request.app[LINKS].base_url}{BACK}"
