@@ -24,7 +24,17 @@ from bdnews_dispatch.web.access import Handler, Permission, Route
 from bdnews_dispatch.web.api import description
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.handling import handler_of
-from bdnews_dispatch.web.console import door, groups, imports, receivers, sources, suppressions, today
+from bdnews_dispatch.web.console import (
+    door,
+    groups,
+    imports,
+    receivers,
+    report_charts,
+    section_reports,
+    sources,
+    suppressions,
+    today,
+)
 from bdnews_dispatch.web.console import reports as report_room
 from bdnews_dispatch.web.console import subscribers as people_room
 from bdnews_dispatch.web.console.bulletins import deciding, writing
@@ -126,7 +136,12 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/bulletins/{id}/approve", deciding.approve, Right.BULLETINS_APPROVE),
     _desk("POST", "/console/bulletins/{id}/return", deciding.give_back, Right.BULLETINS_APPROVE),
     _desk("GET", "/console/reports", report_room.index, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/charts/{file}", report_charts.of_days, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/sections", section_reports.show, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/sections/{file}", section_reports.export, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/sections/{section}/{file}", report_charts.of_section, Right.REPORTS_READ),
     _desk("GET", "/console/reports/{id}", report_room.show, Right.REPORTS_READ),
+    _desk("GET", "/console/reports/{id}/chart.svg", report_charts.pace, Right.REPORTS_READ),
     _desk("GET", "/console/reports/{id}/{file}", report_room.export, Right.REPORTS_READ),
     _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/new", people_room.new, Right.SUBSCRIBERS_WRITE),
