@@ -9,10 +9,12 @@ table beside.
 import base64
 import hashlib
 import math
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -76,6 +78,15 @@ class Chart:
     highest: float = 0.0
 
 
+@dataclass(slots=True)
+class _End:
+    """Where a line ends: its number, and its place in the picture."""
+
+    number: int
+    y: float
+    x: float = 0.0
+
+
 _FONTS = (
     '"PingFang SC","HarmonyOS Sans SC","Microsoft YaHei","Noto Sans CJK SC","Source Han Sans SC",system-ui,'
     "sans-serif"
@@ -99,6 +110,8 @@ STYLE = (
     ".second .line{stroke:var(--secondary)}.second .dot,.second rect{fill:var(--secondary)}"
     ".usual .line{stroke:var(--brand);stroke-width:1.5;stroke-dasharray:4 4}"
     ".second-usual .line{stroke:var(--secondary);stroke-width:1.5;stroke-dasharray:4 4}"
+    ".usual .dot,.second-usual .dot{display:none}"
+    ".names text{paint-order:stroke;stroke:var(--paper);stroke-width:3px;stroke-linejoin:round}"
     ".names .main{fill:var(--brand);font-weight:600}.names .usual{fill:var(--brand)}.names .second{font-weight:600}"
 )
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -106,18 +119,21 @@ _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _TEXT = 12
 _LINE = 15
+#: Between a line's end and its name.
+_GAP = 8
 #: A name at a line's end is no longer than this, in pixels.
 _LONGEST_NAME = 120
 #: Dots show single values; with more of them they are a smear.
 _MOST_DOTS = 26
 _TICKS = 4
+#: Of months and of hours, every so many have a label.
+_STEPS = (1, 2, 3, 4, 6, 12, 24, 48, 96)
 _LEFT_OUT = {"script", "desc", "title"}
 
 
 def draw(chart: Chart, size: Size = Size.WIDE) -> bytes:
     """The picture. It takes some 10 ms, and 150 ms the first time: not on the loop."""
-    import pygal  # noqa: PLC0415  # 0.14 s that no other command and no other page pays
-
+    pygal = _library()
     width, height = SIZES[size]
     names = [_cut(_words(series.name), _LONGEST_NAME) for series in chart.series]
     values = [value for series in chart.series for value in series.values]
@@ -153,6 +169,18 @@ def draw(chart: Chart, size: Size = Size.WIDE) -> bytes:
     graph.add_xml_filter(lambda root: _finish(root, graph, chart, names))
     drawn: bytes = graph.render()
     return drawn
+
+
+@cache
+def _library() -> Any:
+    """pygal, without the finder of map plugins that it hangs into Python's imports.
+
+    It is of an old kind, and Python warns of it at every module that is nowhere.
+    """
+    import pygal  # noqa: PLC0415  # 0.14 s that no other command and no other page pays
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
+    return pygal
 
 
 def _finish(root: Any, graph: Any, chart: Chart, names: Sequence[str]) -> Any:
@@ -194,28 +222,35 @@ def _finish(root: Any, graph: Any, chart: Chart, names: Sequence[str]) -> Any:
 
 
 def _add_names(root: Any, graph: Any, chart: Chart, names: Sequence[str]) -> None:
-    """Each name at the end of its line; where lines end close together, one below the other."""
-    top, left = graph.margin_box.top, graph.margin_box.left + graph.view.width + 8
-    ends = []
+    """Each name at the end of its line; of those at the right edge that end close together, one below the other."""
+    top, left, view = graph.margin_box.top, graph.margin_box.left, graph.view
+    at_edge: list[_End] = []
+    within: list[_End] = []
     for number, series in enumerate(chart.series):
-        known = [value for value in series.values if value is not None]
-        if known:
-            # Bars get their name beside their longest one: the last may be nothing.
-            value = max(known, key=abs) / 2 if chart.bars else known[-1]
-            ends.append([top + graph.view.y(value), number])
-    ends.sort()
-    for before, after in pairwise(ends):
-        after[0] = max(after[0], before[0] + _LINE)
-    lowest = top + graph.view.height
-    for end in reversed(ends):
-        end[0] = min(end[0], lowest)
-        lowest = end[0] - _LINE
+        known = [(place, value) for place, value in enumerate(series.values) if value is not None]
+        if not known:
+            continue
+        last, value = known[-1]
+        if chart.bars:
+            # Beside the longest one, half-way up: the last may be nothing.
+            longest = max((value for _, value in known), key=abs)
+            at_edge.append(_End(number, top + view.y(longest / 2)))
+            continue
+        end = _End(number, top + view.y(value), view.x(graph._x_pos[last]))  # noqa: SLF001  # told nowhere else
+        room = view.width - end.x - _GAP
+        (within if _width(names[number]) < room else at_edge).append(end)
+    at_edge.sort(key=lambda end: (end.y, end.number))
+    for before, after in pairwise(at_edge):
+        after.y = max(after.y, before.y + _LINE)
+    lowest = top + view.height
+    for end in reversed(at_edge):
+        end.x, end.y = view.width, min(end.y, lowest)
+        lowest = end.y - _LINE
     group = graph.svg.node(root, "g", class_="names")
-    for y, number in ends:
-        text = graph.svg.node(
-            group, "text", x=f"{left:.1f}", y=f"{y + 4:.1f}", class_=chart.series[number].look.value
-        )
-        text.text = names[number]
+    for end in [*within, *at_edge]:
+        look = chart.series[end.number].look.value
+        place = {"x": f"{left + end.x + _GAP:.1f}", "y": f"{end.y + 4:.1f}"}
+        graph.svg.node(group, "text", class_=look, **place).text = names[end.number]
 
 
 def _scale(values: Sequence[float | None], unit: Unit) -> tuple[float, float, list[float]]:
@@ -244,9 +279,9 @@ def _number(value: float, unit: Unit) -> str:
 
 def _shown(labels: Sequence[str], room: float) -> list[str]:
     """As many as fit, at equal distances, the last one among them; "" for the others."""
-    widest = max((_width(label) for label in labels), default=0) + 10
-    fitting = max(1, int(room // widest))
-    every = max(1, math.ceil(len(labels) / fitting))
+    widest = max(40, *(_width(label) + 14 for label in labels)) if labels else 40
+    needed = len(labels) * widest / room
+    every = next((step for step in _STEPS if step >= needed), len(labels))
     last = len(labels) - 1
     return [label if (last - place) % every == 0 else "" for place, label in enumerate(labels)]
 

@@ -79,7 +79,7 @@ async def months_of_growth(
 
 
 def query(request: web.Request, **asked: object) -> str:
-    """Behind the question mark of a chart's or a file's address."""
+    """Behind the question mark of a chart's or a file's address; more may follow behind `&`."""
     language = language_of(request)
     words = {**asked, **({} if language == "zh" else {"lang": language})}
     return urlencode({name: value for name, value in words.items() if value not in {None, ""}})
@@ -128,8 +128,8 @@ def _pace(request: web.Request, hours: Sequence[Within]) -> Chart:
             Series(_("此前打开"), usual, Look.USUAL),
             Series(_("此前点击"), usual_clicked, Look.SECOND_USUAL),
         ]
-    title = _("发出后几小时内打开、点击的人")
-    return Chart(title, [str(one.hours) for one in hours], series, Unit.RATE)
+    labels = [str(one.hours) for one in hours[:-1]] + [_("%(hours)s 小时") % {"hours": hours[-1].hours}]
+    return Chart(_("发出后几小时内打开、点击的人"), labels, series, Unit.RATE)
 
 
 def _interest(request: web.Request, asked: Year, year: SectionYear) -> Chart:
