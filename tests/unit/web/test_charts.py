@@ -160,3 +160,21 @@ def test_what_draws_is_loaded_where_something_is_drawn() -> None:
 def test_it_leaves_imports_as_they_were() -> None:
     draw(bars())
     assert all(hasattr(finder, "find_spec") for finder in sys.meta_path)
+
+
+def test_dots_stand_where_the_axis_says() -> None:
+    values = [0.1, 0.0, 0.2, None, 0.317]
+    root = ET.fromstring(draw(Chart("", list("abcde"), [Series("甲", values)], Unit.RATE)))  # noqa: S314  # ours
+    marks = {}
+    for axis in root.iter(f"{SVG}g"):
+        if (axis.get("class") or "").startswith("axis y"):
+            for guide in axis:
+                text, path = guide.find(f"{SVG}text"), guide.find(f"{SVG}path")
+                if text is not None and path is not None:
+                    marks[float((text.text or "").rstrip(" %")) / 100] = float(path.get("d", "").split()[1])
+    top, bottom = max(marks), min(marks)
+    seen = [
+        bottom + (top - bottom) * (marks[bottom] - float(dot.get("cy", "0"))) / (marks[bottom] - marks[top])
+        for dot in root.iter(f"{SVG}circle")
+    ]
+    assert seen == pytest.approx([0.1, 0.0, 0.2, 0.317], abs=1e-4)
