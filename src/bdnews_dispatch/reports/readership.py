@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlmodel import col, func, select
@@ -38,6 +39,15 @@ class Readers:
 
     def of(self, section: str) -> int:
         return self.by_section.get(section, 0) + self.whole
+
+
+class _Moved(NamedTuple):
+    """A row of `Growth`; a year has thousands."""
+
+    day: date
+    section: str
+    joined: int
+    gone: int
 
 
 async def readers_at(
@@ -90,18 +100,18 @@ async def growth_by_month(
 
 async def _moved(
     session: AsyncSession, publication: str, first: date, last: date, zone: ZoneInfo, now: datetime
-) -> Sequence[Growth]:
+) -> Sequence[_Moved]:
     """Between these days, both included, the earliest first."""
     statement = (
-        select(Growth)
+        select(col(Growth.day), col(Growth.section), col(Growth.joined), col(Growth.gone))
         .where(col(Growth.publication) == publication, col(Growth.day).between(first, last))
         .order_by(col(Growth.day), col(Growth.section))
     )
-    rows = list((await session.exec(statement)).all())
+    rows = [_Moved(*row) for row in (await session.exec(statement)).all()]
     today = now.astimezone(zone).date()
     if first <= today <= last:
         rows += [
-            Growth(day=today, publication=publication, section=section, joined=joined, gone=gone)
+            _Moved(today, section, joined, gone)
             for section, (joined, gone) in (await count_day(session, publication, today, zone)).items()
         ]
     return rows

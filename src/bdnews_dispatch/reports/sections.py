@@ -112,13 +112,16 @@ async def section_years(
         stretches = list(dict.fromkeys(of_dispatch.values()))
     got: Counter[tuple[str, _Stretch]] = Counter()
     clicked: Counter[tuple[str, _Stretch]] = Counter()
-    statement = select(Rollup).where(
-        col(Rollup.dimension) == Dimension.SECTION, col(Rollup.dispatch_id).in_(of_dispatch)
-    )
-    for row in await session.exec(statement):
-        place = (row.value, of_dispatch[row.dispatch_id])
-        got[place] += row.people - row.untracked
-        clicked[place] += row.clicked
+    statement = select(
+        col(Rollup.dispatch_id),
+        col(Rollup.value),
+        col(Rollup.people) - col(Rollup.untracked),
+        col(Rollup.clicked),
+    ).where(col(Rollup.dimension) == Dimension.SECTION, col(Rollup.dispatch_id).in_(of_dispatch))
+    for dispatch_id, section, people, clickers in await session.exec(statement):
+        place = (section, of_dispatch[dispatch_id])
+        got[place] += people
+        clicked[place] += clickers
     readers = await readers_at(session, publication.key, [one.day for one in stretches], zone, now)
     return [
         SectionYear(
