@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
@@ -225,6 +226,25 @@ class ConsoleSettings(_Group):
     undo_seconds: int = Field(ge=0, le=600)
 
 
+class SignInSettings(_Group):
+    second_factor: Literal["optional", "admins", "everybody"]
+    issuer: str
+    client_id: str
+    client_secret: SecretStr
+    provider_name: str
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SignInSettings":
+        if not self.issuer:
+            return self
+        parts = urlsplit(self.issuer)
+        if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("issuer 须是 https:// 地址")
+        if not self.client_id:
+            raise ValueError("写了 issuer，也要写 client_id")
+        return self
+
+
 class OperationsSettings(_Group):
     host: str
     port: int = Port
@@ -253,6 +273,7 @@ class Settings(_Group):
     retention: RetentionSettings
     imports: ImportsSettings
     console: ConsoleSettings
+    sign_in: SignInSettings
     operations: OperationsSettings
 
     @property

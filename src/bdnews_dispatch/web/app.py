@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
+from bdnews_dispatch.accounts.openid import OpenIdProvider
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.card_forecast import CardAccounts
@@ -73,8 +74,10 @@ def make_web_app(
     app[LIMITS] = Limits()
     app[MADE] = {}
     app[keys.ACCOUNT] = None
+    app[keys.PROVIDER] = None
     app.cleanup_ctx.append(_recording)
     app.cleanup_ctx.append(_speaking_to_wechat)
+    app.cleanup_ctx.append(_speaking_to_provider)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(add_headers)
     _add(app, ROUTES)
@@ -133,6 +136,17 @@ async def _speaking_to_wechat(app: web.Application) -> AsyncIterator[None]:
     database = None if at_sandbox else app[keys.DATABASE]
     async with open_account(settings, app[keys.CLOCK], database) as account:
         app[keys.ACCOUNT] = account
+        yield
+
+
+async def _speaking_to_provider(app: web.Application) -> AsyncIterator[None]:
+    """Through whom users may sign in."""
+    settings = app[keys.SETTINGS].sign_in
+    if not settings.issuer:
+        yield
+        return
+    async with ClientSession() as http:
+        app[keys.PROVIDER] = OpenIdProvider(settings, http)
         yield
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from bdnews_dispatch.accounts.openid import OpenIdProvider
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.card_forecast import CardAccounts
@@ -34,6 +35,8 @@ WAKE: web.AppKey[Callable[[], None]] = web.AppKey("wake")
 #: None where the sandbox is elsewhere or not there.
 SANDBOX: web.AppKey[Sandbox | None] = web.AppKey("sandbox")
 DEMO = web.AppKey("demo", bool)
+#: That users may sign in through; None where none is configured.
+PROVIDER: web.AppKey[OpenIdProvider | None] = web.AppKey("provider")
 #: The Official Account; None where there is none.
 ACCOUNT: web.AppKey[Account | None] = web.AppKey("account")
 #: Set when the service stops: streams end.

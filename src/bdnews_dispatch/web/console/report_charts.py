@@ -80,8 +80,8 @@ async def months_of_growth(
 
 def query(request: web.Request, **asked: object) -> str:
     """Behind the question mark of a chart's or a file's address; more may follow behind `&`."""
-    language = language_of(request)
-    words = {**asked, **({} if language == "zh" else {"lang": language})}
+    # A language that the address doesn't name is the user's own, also in the picture.
+    words = {**asked, "lang": request.query.get("lang", "")}
     return urlencode({name: value for name, value in words.items() if value not in {None, ""}})
 
 

@@ -12,7 +12,8 @@ from aiohttp import web
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.reports.periods import days_of
 from bdnews_dispatch.reports.sections import By, SectionYear, first_year, section_years
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
+from bdnews_dispatch.web.console.reach import publication_named
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
 
 _DAYS = 365
 
@@ -42,10 +43,8 @@ class Year:
 
 
 def publication_asked(request: web.Request) -> Publication:
-    """Else the default one."""
-    publications = request.app[PUBLICATIONS]
-    wanted = request.query.get("publication", "")
-    return publications.named(wanted if wanted in publications else None)
+    """Else the first that they reach. Raises: web.HTTPForbidden: they don't reach it."""
+    return publication_named(request, request.query.get("publication", ""))
 
 
 def days_asked(request: web.Request) -> Days:

@@ -16,6 +16,7 @@ from bdnews_dispatch.reports.reading import DispatchReport, Figures, medians
 from bdnews_dispatch.reports.words import DIMENSIONS, label_of
 from bdnews_dispatch.web import charts
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.reach import publications_of
 from bdnews_dispatch.web.console.report_charts import latest_issues, months_of_growth, query
 from bdnews_dispatch.web.console.report_queries import days_asked, publication_asked
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
@@ -45,7 +46,7 @@ async def index(request: web.Request) -> web.Response:
     return page(
         request,
         "reports.html",
-        publications=list(app[PUBLICATIONS].values()),
+        publications=publications_of(request),
         publication=publication,
         first=first,
         last=last,

@@ -10,10 +10,10 @@ from aiohttp import web
 from bdnews_dispatch.reports.sections import as_table, together
 from bdnews_dispatch.web import charts
 from bdnews_dispatch.web.console.desk import page
+from bdnews_dispatch.web.console.reach import publications_of
 from bdnews_dispatch.web.console.report_charts import query
 from bdnews_dispatch.web.console.report_queries import year_asked
 from bdnews_dispatch.web.console.reports import as_file
-from bdnews_dispatch.web.keys import PUBLICATIONS
 
 
 async def show(request: web.Request) -> web.Response:
@@ -24,7 +24,7 @@ async def show(request: web.Request) -> web.Response:
     return page(
         request,
         "report_sections.html",
-        publications=list(request.app[PUBLICATIONS].values()),
+        publications=publications_of(request),
         asked=asked,
         usual=sum(year.clicked for year in asked.years) / got if got else None,
         median=median(known) if known else None,

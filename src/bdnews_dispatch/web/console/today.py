@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.sessions import SignedIn
 from bdnews_dispatch.bulletins.models import BulletinDraft, DraftState
 from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.dispatch.models import Dispatch
@@ -68,9 +69,9 @@ async def show(request: web.Request) -> web.Response:
     accounts = app[CARD_ACCOUNTS]
     shown = [account for account in (accounts.real, accounts.sandbox) if account.appid][:1]
     async with app[DATABASE].read() as session:
-        review = await _review(session) if who.may(Right.ISSUES_READ) else []
-        drafts = await _waiting(session) if who.may(Right.BULLETINS_READ) else []
-        under_way = await _under_way(session, now) if who.may(Right.DISPATCHES_READ) else []
+        review = await _review(session, who) if who.may(Right.ISSUES_READ) else []
+        drafts = await _waiting(session, who) if who.may(Right.BULLETINS_READ) else []
+        under_way = await _under_way(session, who, now) if who.may(Right.DISPATCHES_READ) else []
         feeds = await watched_feeds.failing(session)
         hooks = await webhooks.failing(session)
         quotas = [
@@ -96,30 +97,36 @@ async def show(request: web.Request) -> web.Response:
     )
 
 
-async def _review(session: AsyncSession) -> list[Issue]:
+async def _review(session: AsyncSession, who: SignedIn) -> list[Issue]:
     statement = (
         select(Issue).where(Issue.state == IssueState.REVIEW).order_by(col(Issue.id).desc()).limit(_MOST)
     )
+    if who.publications:
+        statement = statement.where(col(Issue.publication).in_(who.publications))
     return list(await session.exec(statement))
 
 
-async def _waiting(session: AsyncSession) -> list[BulletinDraft]:
+async def _waiting(session: AsyncSession, who: SignedIn) -> list[BulletinDraft]:
     statement = (
         select(BulletinDraft)
         .where(BulletinDraft.state == DraftState.WAITING)
         .order_by(col(BulletinDraft.asked_at))
         .limit(_MOST)
     )
+    if who.publications:
+        statement = statement.where(col(BulletinDraft.publication).in_(who.publications))
     return list(await session.exec(statement))
 
 
-async def _under_way(session: AsyncSession, now: datetime) -> list[UnderWay]:
+async def _under_way(session: AsyncSession, who: SignedIn, now: datetime) -> list[UnderWay]:
     statement = (
         select(Dispatch)
         .where(col(Dispatch.state).not_in(_OVER))
         .order_by(col(Dispatch.due_at))
         .limit(3 * _MOST)
     )
+    if who.publications:
+        statement = statement.where(col(Dispatch.publication).in_(who.publications))
     rows = [(row.id, row) for row in await session.exec(statement) if row.id is not None]
     named = await titles(session, [id_ for id_, _ in rows])
     return [UnderWay(row, named.get(id_, ""), await read_progress(session, id_, now)) for id_, row in rows]

@@ -174,7 +174,10 @@ async def test_the_same_numbers_in_table_file_and_api(desk: Desk, counted: Deliv
 
 async def api_token(site: Site) -> str:
     async with site.database.write() as session:
-        return await make_token(session, site.clock, name="报表", scope=[Right.REPORTS_READ], ends_at=None)
+        _, secret = await make_token(
+            session, site.clock, name="报表", scope=[Right.REPORTS_READ], ends_at=None
+        )
+    return secret
 
 
 async def test_charts_of_every_page_are_pictures_that_run_nothing(desk: Desk, counted: Delivery) -> None:
