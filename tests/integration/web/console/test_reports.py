@@ -13,6 +13,7 @@ from tests.integration.reports.test_reading import keeper, touch
 from tests.integration.web.console.conftest import Desk, somebody
 from tests.integration.web.readers_site import Site, words
 
+from bdnews_dispatch.accounts.models import User
 from bdnews_dispatch.accounts.rights import Right, Role
 from bdnews_dispatch.accounts.tokens import make_token
 from bdnews_dispatch.dispatch.models import Delivery, DispatchLink
@@ -252,3 +253,17 @@ async def test_nobody_else_may_see_charts(site: Site, counted: Delivery) -> None
         answer = await site.client.get(f"{ROOM}/{path.format(id=counted.dispatch_id)}", allow_redirects=False)
         assert answer.status == 303, path
         assert answer.headers["Location"].startswith("/console/sign-in")
+
+
+async def test_a_role_for_another_publication_sees_none_of_it(site: Site, counted: Delivery) -> None:
+    desk = await somebody(site, Role.ANALYST)
+    async with site.database.write() as session:
+        user = (await session.exec(select(User).where(User.email == desk.email))).one()
+        user.publications = ["weekly"]
+        session.add(user)
+    for path in (*CHARTS, "sections", "sections/report.csv"):
+        asked = f"{ROOM}/{path.format(id=counted.dispatch_id)}?publication=dsj"
+        assert (await desk.get(asked)).status == 403, path
+    page = await desk.page(f"{ROOM}/sections")
+    assert "国策要论" not in page
+    assert (await desk.get(f"{ROOM}/charts/growth.svg")).status == 200, "their own"
