@@ -24,27 +24,51 @@ ROWS = 50
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A word of the navigation."""
+    """A word of the navigation.
+
+    Attributes:
+        beside: the rooms that open from it, itself the first; none: it is one room.
+    """
 
     path: str
     name: str
     right: Right
+    beside: tuple["Door", ...] = ()
+
+    def holds(self, path: str) -> bool:
+        """Whether a page is in this room, or in one that opens from it."""
+        return path == self.path or path.startswith(f"{self.path}/")
 
 
+#: Seven words (look.md); what belongs together opens from one of them.
 DOORS = (
     Door("/console/today", N_("今日"), Right.SETTINGS_READ),
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
     Door("/console/reports", N_("报告"), Right.REPORTS_READ),
-    Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
-    Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
-    Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
-    Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
-    Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
-    Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
-    Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
-    Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
+    Door(
+        "/console/subscribers",
+        N_("订阅者"),
+        Right.SUBSCRIBERS_READ,
+        (
+            Door("/console/subscribers", N_("查找"), Right.SUBSCRIBERS_READ),
+            Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
+            Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
+            Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
+            Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
+        ),
+    ),
+    Door(
+        "/console/sources",
+        N_("设置"),
+        Right.SETTINGS_READ,
+        (
+            Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
+            Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
+            Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
+        ),
+    ),
 )
 #: What a page says at its top when something was done, by the word in its address.
 DONE = {
@@ -82,6 +106,11 @@ DONE = {
 }
 
 
+def door_of(path: str) -> Door | None:
+    """The word of the navigation under which a page stands."""
+    return next((door for door in DOORS if any(one.holds(path) for one in (door, *door.beside))), None)
+
+
 def page(request: web.Request, template: str, *, status: int = 200, **data: Any) -> web.Response:
     """A page of the console."""
     who = request[WHO]
@@ -92,6 +121,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
         status=status,
         who=who,
         doors=[door for door in DOORS if who.may(door.right)],
+        current=door_of(request.path),
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
         to_sandbox=settings.delivery.allow != "everybody",
