@@ -17,6 +17,8 @@ from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
 
 WHO = web.RequestKey("who", SignedIn)
+#: The right that let them in.
+_BY_RIGHT: web.RequestKey[Right] = web.RequestKey("by_right", Right)
 FORM: web.RequestKey[MultiDictProxy[str]] = web.RequestKey("form", MultiDictProxy)
 SIGN_IN = "/console/sign-in"
 CSRF = "csrf"
@@ -41,7 +43,7 @@ async def greet(request: web.Request, right: Right, *, upload: bool) -> None:
     if who is None:
         back = f"?next={quote(str(request.rel_url))}" if request.method == "GET" else ""
         raise web.HTTPSeeOther(f"{SIGN_IN}{back}")
-    request[WHO] = who
+    request[WHO], request[_BY_RIGHT] = who, right
     if not who.may(right):
         raise web.HTTPForbidden
     if request.method not in {"GET", "HEAD"}:
@@ -52,6 +54,20 @@ async def greet(request: web.Request, right: Right, *, upload: bool) -> None:
     if who.unseen:
         async with app[DATABASE].write_beside() as session:
             await seen(session, app[CLOCK], who.session_id)
+
+
+async def is_still_in(request: web.Request) -> bool:
+    """Whether who was let in would be let in now: their session goes on, their role still holds the right.
+
+    For answers that last. Always so where no session was needed (the operations listener). Listening is no use of a
+    session: it keeps none alive.
+    """
+    if WHO not in request:
+        return True
+    app = request.app
+    async with app[DATABASE].read() as session:
+        who = await signed_in(session, app[CLOCK], request.cookies.get(cookie_name(request), ""))
+    return who is not None and who.may(request[_BY_RIGHT])
 
 
 def check_word(request: web.Request, given: str) -> None:
