@@ -26,7 +26,7 @@ from bdnews_dispatch.subscribers.models import (
 )
 from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
-from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
+from bdnews_dispatch.web.console.desk import ROWS, asked, back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
 
@@ -47,7 +47,7 @@ async def index(request: web.Request) -> web.Response:
     """Everybody, or who fits."""
     query = request.query
     wanted = Wanted(
-        words=query.get("q", "")[:200], tag=query.get("tag", "")[:40], list_name=query.get("list", "")[:100]
+        words=asked(request, "q"), tag=asked(request, "tag", 40), list_name=asked(request, "list", 100)
     )
     after = number(query["after"]) if query.get("after") else 0
     async with request.app[DATABASE].read() as session:
