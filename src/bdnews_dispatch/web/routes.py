@@ -131,6 +131,7 @@ ROUTES: tuple[Route, ...] = (
     _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/new", people_room.new, Right.SUBSCRIBERS_WRITE),
     _desk("POST", "/console/subscribers/new", people_room.add, Right.SUBSCRIBERS_WRITE),
+    _desk("GET", "/console/subscribers/find", people_room.find, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/{id}", people_room.show, Right.SUBSCRIBERS_READ),
     _desk("POST", "/console/subscribers/{id}/copy", people_room.copy, Right.SUBSCRIBERS_WRITE),
     *(
