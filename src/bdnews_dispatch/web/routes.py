@@ -142,6 +142,7 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/lists", groups.save_list, Right.SUBSCRIBERS_WRITE),
     _desk("GET", "/console/segments", groups.segments, Right.SUBSCRIBERS_READ),
     _desk("POST", "/console/segments", groups.save_segment, Right.SUBSCRIBERS_WRITE),
+    _desk("POST", "/console/segments/count", groups.count_segment, Right.SUBSCRIBERS_WRITE),
     _desk("POST", "/console/segments/remove", groups.remove_segment, Right.SUBSCRIBERS_WRITE),
     _desk("GET", "/console/imports", imports.index, Right.SUBSCRIBERS_READ),
     Route(
