@@ -132,6 +132,6 @@ async def test_words_of_strangers_stay_words(desk: Desk) -> None:
     )
     pages += [await desk.page(path) for path in paths]
     for page in pages:
-        assert "<script" not in page
+        assert "<script" not in page.replace('<script src="/assets/', "")
         assert "<img" not in page
         assert "alert(1)>" not in page.replace("alert(1)&gt;", "")
