@@ -42,7 +42,15 @@ class Door:
 
 #: Seven words (look.md); what belongs together opens from one of them.
 DOORS = (
-    Door("/console/today", N_("今日"), Right.SETTINGS_READ),
+    Door(
+        "/console/today",
+        N_("今日"),
+        Right.SETTINGS_READ,
+        (
+            Door("/console/today", N_("今日"), Right.SETTINGS_READ),
+            Door("/console/calendar", N_("日历"), Right.DISPATCHES_READ),
+        ),
+    ),
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
@@ -60,12 +68,15 @@ DOORS = (
         ),
     ),
     Door(
-        "/console/sources",
+        "/console/settings",
         N_("设置"),
         Right.SETTINGS_READ,
         (
+            Door("/console/settings", N_("概览"), Right.SETTINGS_READ),
             Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
             Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
+            Door("/console/tokens", N_("令牌"), Right.SETTINGS_READ),
+            Door("/console/users", N_("用户"), Right.USERS_WRITE),
             Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
         ),
     ),
@@ -82,6 +93,8 @@ DONE = {
     "suppressed": N_("已停发。"),
     "lifted": N_("已解除停发。"),
     "erased": N_("此人的全部数据已删除；正在寄送途中的一封可能仍会到达。"),
+    "signed_out": N_("已在那里退出。"),
+    "revoked": N_("已作废，立即生效。"),
     "saved": N_("已保存。"),
     "removed": N_("已删除。"),
     "started": N_("已开始，由后台完成；关掉页面也会继续。"),
@@ -102,6 +115,8 @@ DONE = {
     "unedited": N_("已撤销这处更改，其余更改保留。"),
     "withdrawn": N_("已撤回：网页不再显示，未发完的停止；已发出的无法收回。"),
     "published": N_("已重新发布；不会再次发给任何人。"),
+    "address_made": N_("这是您的新地址；此前的一个从现在起打不开。"),
+    "address_ended": N_("地址已停用，日历程序不会再得到更新。"),
     "tested": N_("测试邮件已交给发送进程，寄往您登录用的邮箱。"),
 }
 

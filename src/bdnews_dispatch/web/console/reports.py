@@ -5,7 +5,6 @@ stand apart; readers who are not to be counted are in no rate.
 """
 
 from datetime import date, timedelta
-from typing import Any
 
 from aiohttp import web
 
@@ -15,6 +14,7 @@ from bdnews_dispatch.reports.models import Dimension
 from bdnews_dispatch.reports.reading import DispatchReport, Figures
 from bdnews_dispatch.reports.words import DIMENSIONS, label_of
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.reach import publication_named, publications_of
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
 ROOM = "/console/reports"
@@ -30,7 +30,7 @@ _SHOWN = 20
 async def index(request: web.Request) -> web.Response:
     """Dispatches over time, and who joined and left meanwhile."""
     app = request.app
-    publication = _publication(request)
+    publication = publication_named(request, request.query.get("publication", ""))
     first, last = _days(request)
     zone = app[SETTINGS].service.timezone
     async with app[DATABASE].read() as session:
@@ -41,7 +41,7 @@ async def index(request: web.Request) -> web.Response:
     return page(
         request,
         "reports.html",
-        publications=list(app[PUBLICATIONS].values()),
+        publications=publications_of(request),
         publication=publication,
         first=first,
         last=last,
@@ -94,13 +94,6 @@ async def _report(request: web.Request) -> tuple[DispatchReport, Publication]:
     async with request.app[DATABASE].read() as session:
         report = await reading.report(session, number(request.match_info["id"]))
     return report, request.app[PUBLICATIONS].named(report.publication)
-
-
-def _publication(request: web.Request) -> Publication:
-    publications: Any = request.app[PUBLICATIONS]
-    wanted = request.query.get("publication", "")
-    found: Publication = publications.named(wanted if wanted in publications else None)
-    return found
 
 
 def _days(request: web.Request) -> tuple[date, date]:

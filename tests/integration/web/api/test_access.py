@@ -21,7 +21,7 @@ from bdnews_dispatch.web.api.problems import Problem
 
 async def test_a_token_ends_and_can_be_revoked(site: Site) -> None:
     async with site.database.write() as session:
-        token = await make_token(
+        _, token = await make_token(
             session,
             site.clock,
             name="一周",

@@ -95,9 +95,8 @@ async def test_it_ends_when_the_right_is_taken_away(
 ) -> None:
     """Every role may read dispatches today; one that may not is made for this test."""
     desk = await somebody(site, Role.EDITOR)
-    rights = {role: frozenset[str]() for role in Role}
     async with listening(desk) as stream:
-        monkeypatch.setattr("bdnews_dispatch.accounts.sessions.RIGHTS", rights)
+        monkeypatch.setattr("bdnews_dispatch.accounts.sessions.rights_of", lambda *_: frozenset())
         site.app[NEWS].tell()
         assert (await stream.content.read()).endswith(b"event: ended\ndata: {}\n\n")
 

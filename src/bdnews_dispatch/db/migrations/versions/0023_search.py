@@ -1,12 +1,12 @@
-"""0021 People are found by how their address or name begins: an index of names, and on PostgreSQL of bytes.
+"""0023 People are found by how their address or name begins: an index of names, and on PostgreSQL of bytes.
 
 There the order of other indexes is that of the server's language, which tells nothing of beginnings.
 """
 
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
