@@ -1,10 +1,10 @@
-"""Statements that SQLite and PostgreSQL spell differently: "insert unless it is there", and very many rows at once."""
+"""Statements that SQLite and PostgreSQL spell differently: insert unless it is there, begin with, very many rows."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ColumnElement, Table, and_
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -18,9 +18,28 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 
+#: Behind every character that a text holds.
+_LAST = "\U0010ffff"
+
+
 def backend_of(session: AsyncSession) -> Backend:
     """Which database the session talks to."""
     return Backend(session.get_bind().dialect.name)
+
+
+def by_bytes(session: AsyncSession, column: Any) -> ColumnElement[str]:
+    """A text in the order of its bytes, as SQLite has it always; on PostgreSQL an index must name the order, too."""
+    ordered: ColumnElement[str] = column.collate("C") if backend_of(session) is Backend.POSTGRESQL else column
+    return ordered
+
+
+def begins_with(session: AsyncSession, column: Any, front: str) -> ColumnElement[bool]:
+    """Whether a text begins so, as a range of an index of its bytes.
+
+    LIKE is no such range where its pattern is a parameter, or the server's language orders letters its own way.
+    """
+    ordered = by_bytes(session, column)
+    return and_(ordered >= front, ordered < front + _LAST)
 
 
 def insert_new(session: AsyncSession, table: type[SQLModel]) -> "sqlite.Insert | postgresql.Insert":

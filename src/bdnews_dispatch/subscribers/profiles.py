@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.db.statements import begins_with, by_bytes
 from bdnews_dispatch.subscribers.fields import address_key
 from bdnews_dispatch.subscribers.models import (
     Cadence,
@@ -84,8 +85,8 @@ async def find_people(
     if wanted.words:
         words = wanted.words.strip()
         fits = [
-            col(Subscriber.email_key).startswith(address_key(words), autoescape=True),
-            col(Subscriber.name).startswith(words, autoescape=True),
+            begins_with(session, col(Subscriber.email_key), address_key(words)),
+            begins_with(session, col(Subscriber.name), words),
             col(Subscriber.openid) == words,
         ]
         if words.isascii() and words.isdigit() and len(words) < 10:
@@ -106,6 +107,32 @@ async def find_people(
         )
         statement = statement.where(col(Subscriber.id).in_(on_it))
     return list((await session.exec(statement.order_by(col(Subscriber.id)).limit(limit))).all())
+
+
+async def suggest(session: AsyncSession, words: str, *, limit: int) -> list[Subscriber]:
+    """Who may be meant by what is typed so far: a number or an openid itself, then addresses and names by letter.
+
+    A step into each index and `limit` rows of it, however many people there are: quick enough for every key.
+    """
+    words = words.strip()
+    if not words:
+        return []
+    found: dict[int | None, Subscriber] = {}
+    wholly = [col(Subscriber.openid) == words]
+    if words.isascii() and words.isdigit() and len(words) < 10:
+        wholly.append(col(Subscriber.id) == int(words))
+    for which in wholly:
+        found |= {one.id: one for one in (await session.exec(select(Subscriber).where(which))).all()}
+    for column, front in ((col(Subscriber.email_key), address_key(words)), (col(Subscriber.name), words)):
+        if len(found) < limit:
+            statement = (
+                select(Subscriber)
+                .where(begins_with(session, column, front))
+                .order_by(by_bytes(session, column))
+                .limit(limit)
+            )
+            found |= {one.id: one for one in (await session.exec(statement)).all() if one.id not in found}
+    return list(found.values())[:limit]
 
 
 async def profiles_of(session: AsyncSession, persons: Sequence[Subscriber]) -> list[Profile]:

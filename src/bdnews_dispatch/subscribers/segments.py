@@ -45,9 +45,9 @@ from bdnews_dispatch.subscribers.models import (
 MOST_CONDITIONS = 50
 DEEPEST = 5
 
-Words = Annotated[
-    tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=100)
-]
+#: Without control characters: PostgreSQL takes no NUL in a text.
+Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=100)]
 Days = Annotated[int, Field(ge=1, le=3660)]
 
 
@@ -191,7 +191,7 @@ class ByAttribute(_Part):
     """An attribute is one of these, or is there at all."""
 
     field: Literal["attribute"]
-    name: Annotated[str, Field(min_length=1, max_length=40)]
+    name: Annotated[Word, Field(max_length=40)]
     any_of: Words | None = None
 
     def condition(self, _now: datetime) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.web.pages import ASSETS
 
-_SCRIPTS = ("console.js", "demo.js", "progress.js", "wechat.js")
+_SCRIPTS = ("console.js", "demo.js", "progress.js", "search.js", "wechat.js")
 _KINDS = {"pages.css": "text/css", "share.jpg": "image/jpeg", **dict.fromkeys(_SCRIPTS, "text/javascript")}
 _FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS if name != "share.jpg"} | {
     "share.jpg": (shipped("templates") / "wechat" / "cover.jpg").read_bytes()

@@ -16,9 +16,10 @@ class News:
             self._event.set()
             self._event = asyncio.Event()
 
-    async def wait(self, seconds: float) -> None:
-        """Until the next hint, `seconds` at most."""
+    async def wait(self, seconds: float) -> bool:
+        """Until the next hint, `seconds` at most. Returns: whether there was one."""
         event = self._event
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await event.wait()
+        return event.is_set()

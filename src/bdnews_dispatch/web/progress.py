@@ -18,12 +18,15 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.progress import Pace, Progress, read_progress, seconds_left
 from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.web.console.guests import is_still_in
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, NEWS, PAGES, STOPPING
 
 #: Between two looks at the ledger, at least; and as many times as long as the look itself took, so that somebody who
 #: watches a million deliveries costs the database a tenth of its time at most.
 LOOK_SECONDS = 1.0
 LOOKS_SHARE = 10
+#: Between two looks at the session of who listens, at most.
+SESSION_SECONDS = 15.0
 _MOST_DISPATCHES = 30
 
 
@@ -44,9 +47,14 @@ async def dispatch(request: web.Request) -> web.Response:
 
 
 async def follow(request: web.Request) -> web.StreamResponse:
-    """Server-sent events: a line of JSON for every look that found something new, until it is over."""
+    """Server-sent events: a line of JSON for every look that found something new, until it is over.
+
+    A stream ends with the session that it belongs to, and says so: the page then leads to the sign-in.
+    """
     app, dispatch_id = request.app, _id(request)
+    began = monotonic()
     progress = await _look(app[DATABASE], app[CLOCK], dispatch_id)
+    took = monotonic() - began
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -66,11 +74,24 @@ async def follow(request: web.Request) -> web.StreamResponse:
             before = now
             if progress.over:
                 break
+            if not await _waited(request, max(LOOK_SECONDS, LOOKS_SHARE * took)):
+                await response.write(b"event: ended\ndata: {}\n\n")
+                break
             began = monotonic()
             progress = await _look(app[DATABASE], app[CLOCK], dispatch_id)
             took = monotonic() - began
-            await app[NEWS].wait(max(LOOK_SECONDS, LOOKS_SHARE * took))
     return response
+
+
+async def _waited(request: web.Request, seconds: float) -> bool:
+    """Until the next hint, `seconds` at most. Returns: whether who listens still may."""
+    app, until = request.app, monotonic() + seconds
+    while True:
+        told = await app[NEWS].wait(max(0.0, min(until - monotonic(), SESSION_SECONDS)))
+        if not await is_still_in(request):
+            return False
+        if told or app[STOPPING].is_set() or monotonic() >= until:
+            return True
 
 
 async def _look(database: Database, clock: Clock, dispatch_id: int) -> Progress:

@@ -185,6 +185,7 @@ ROUTES: tuple[Route, ...] = (
     _desk("GET", "/console/subscribers", people_room.index, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/new", people_room.new, Right.SUBSCRIBERS_WRITE),
     _desk("POST", "/console/subscribers/new", people_room.add, Right.SUBSCRIBERS_WRITE),
+    _desk("GET", "/console/subscribers/find", people_room.find, Right.SUBSCRIBERS_READ),
     _desk("GET", "/console/subscribers/{id}", people_room.show, Right.SUBSCRIBERS_READ),
     _desk("POST", "/console/subscribers/{id}/copy", people_room.copy, Right.SUBSCRIBERS_WRITE),
     *(
@@ -195,6 +196,7 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/lists", groups.save_list, Right.SUBSCRIBERS_WRITE),
     _desk("GET", "/console/segments", groups.segments, Right.SUBSCRIBERS_READ),
     _desk("POST", "/console/segments", groups.save_segment, Right.SUBSCRIBERS_WRITE),
+    _desk("POST", "/console/segments/count", groups.count_segment, Right.SUBSCRIBERS_WRITE),
     _desk("POST", "/console/segments/remove", groups.remove_segment, Right.SUBSCRIBERS_WRITE),
     _desk("GET", "/console/imports", imports.index, Right.SUBSCRIBERS_READ),
     Route(

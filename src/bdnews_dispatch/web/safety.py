@@ -12,11 +12,11 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-#: The demo page and a dispatch's look for news by themselves.
+#: The demo page and a dispatch's look for news by themselves; the console answers as one types.
 SCRIPT_POLICY = f"{CONTENT_SECURITY_POLICY}; script-src 'self'; connect-src 'self'"
 #: The console's rooms with a preview show a mail in a frame.
 ROOM_POLICY = f"{SCRIPT_POLICY}; frame-src 'self'"
-_WITH_SCRIPT = ("/dispatches/",)
+_WITH_SCRIPT = ("/dispatches/", "/console/")
 _ROOMS = ("/console/dispatches", "/console/issues", "/console/bulletins", "/console/settings/templates")
 
 _HEADERS = {

@@ -30,6 +30,10 @@
     }
     if (told.state === "finished" || told.state === "cancelled") events.close();
   };
+  events.addEventListener("ended", () => {
+    events.close(); // the session is over
+    location.reload(); // to the sign-in, and back here from there
+  });
   events.onerror = () => {
     if (events.readyState !== EventSource.CLOSED) part("speed").textContent = words.stopped;
   };

@@ -171,8 +171,17 @@ async def note(
 
 def field(request: web.Request, name: str, most: int = 200) -> str:
     """A field of the form: one line, printable, of bounded length; "" where it is not there."""
-    text = " ".join(str(request[FORM].get(name, "")).split())
-    return "".join(character for character in text if character.isprintable())[:most]
+    return _plain(str(request[FORM].get(name, "")), most)
+
+
+def asked(request: web.Request, name: str, most: int = 200) -> str:
+    """The same of what stands behind the address's question mark."""
+    return _plain(request.query.get(name, ""), most)
+
+
+def _plain(text: str, most: int) -> str:
+    """Nothing that a database can't hold: PostgreSQL takes no NUL in a text."""
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())[:most]
 
 
 def number(text: str) -> int:

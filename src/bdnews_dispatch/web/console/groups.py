@@ -1,6 +1,7 @@
 """Lists and segments: made, described, taken away; who is on a list is seen among the subscribers."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -9,8 +10,10 @@ from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.subscribers import lists as list_rooms
 from bdnews_dispatch.subscribers import segments as segment_rooms
 from bdnews_dispatch.subscribers.segments import SegmentError
+from bdnews_dispatch.web.console import conditions
 from bdnews_dispatch.web.console.desk import back, field, note, page
 from bdnews_dispatch.web.console.guests import FORM
+from bdnews_dispatch.web.console.whom import choices
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS
 
 #: Characters of a rule; the reader of rules counts its conditions.
@@ -46,17 +49,21 @@ async def segments(request: web.Request) -> web.Response:
 
 
 async def save_segment(request: web.Request) -> web.StreamResponse:
-    """Count a rule, or save it."""
+    """Count a rule, save it, or show the form with a row or a group more or less."""
     app, form = request.app, request[FORM]
-    text = str(form.get("rule", ""))[:_LONGEST_RULE]
-    name = field(request, "name", 100)
+    do, name = field(request, "do", 20), field(request, "name", 100)
     publication = app[PUBLICATIONS].named(None)
-    typed = {"name": name, "rule": text}
+    text = str(form.get("rule", ""))[:_LONGEST_RULE]
+    written = _written(request) if "g0" in form else None
+    if written is not None and (now := conditions.changed(written, do)) is not None:
+        return await _segments(request, typed=_Typed(name, text, now))
+    typed = _Typed(name, text, written)
     try:
-        rule = _parsed(text)
-        if form.get("do") == "count":
+        rule = conditions.rule_of(written, publication) if written is not None else _parsed(text)
+        segment_rooms.read_rule(rule, publication)
+        typed = _Typed(name, _as_text(rule), written or conditions.written_of(rule, publication))
+        if do == "count":
             async with app[DATABASE].read() as session:
-                segment_rooms.read_rule(rule, publication)
                 number = await segment_rooms.count_of(session, app[CLOCK], publication.key, rule)
             return await _segments(request, typed=typed, counted=number)
         async with app[DATABASE].write() as session:
@@ -65,6 +72,19 @@ async def save_segment(request: web.Request) -> web.StreamResponse:
     except BdnewsError as error:
         return await _segments(request, typed=typed, problem=error)
     raise back("/console/segments", "saved")
+
+
+async def count_segment(request: web.Request) -> web.Response:
+    """How many fit what is in the form: a part of the page, for the script that asks as one writes."""
+    app, number, problem = request.app, None, None
+    publication = app[PUBLICATIONS].named(None)
+    try:
+        rule = conditions.rule_of(_written(request), publication)
+        async with app[DATABASE].read() as session:
+            number = await segment_rooms.count_of(session, app[CLOCK], publication.key, rule)
+    except BdnewsError as error:
+        problem = error
+    return page(request, "segment_count.html", counted=number, problem=problem)
 
 
 async def remove_segment(request: web.Request) -> web.StreamResponse:
@@ -95,20 +115,42 @@ async def _lists(request: web.Request, *, problem: BdnewsError | None = None) ->
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """What stands in the room's forms. Attributes: written: None: the rule goes deeper than rows do, or is none."""
+
+    name: str
+    rule: str
+    written: conditions.Written | None
+
+
+def _written(request: web.Request) -> conditions.Written:
+    return conditions.read(lambda name, most: field(request, name, most))
+
+
+def _as_text(rule: Any) -> str:
+    return json.dumps(rule, ensure_ascii=False, indent=2)
+
+
 async def _segments(
     request: web.Request,
     *,
-    typed: dict[str, str] | None = None,
+    typed: _Typed | None = None,
     counted: int | None = None,
     problem: BdnewsError | None = None,
 ) -> web.Response:
     app = request.app
+    publication = app[PUBLICATIONS].named(None)
     async with app[DATABASE].read() as session:
-        found = await segment_rooms.segment_sizes(session, app[CLOCK], app[PUBLICATIONS].named(None).key)
+        found = await segment_rooms.segment_sizes(session, app[CLOCK], publication.key)
+        chosen = await choices(session)
     if typed is None:
         wanted = next((one for one in found if one.name == request.query.get("name")), None)
-        rule = json.dumps(wanted.rule, ensure_ascii=False, indent=2) if wanted else ""
-        typed = {"name": wanted.name if wanted else "", "rule": rule}
+        typed = (
+            _Typed(wanted.name, _as_text(wanted.rule), conditions.written_of(wanted.rule, publication))
+            if wanted
+            else _Typed("", "", conditions.BLANK)
+        )
     return page(
         request,
         "segments.html",
@@ -117,4 +159,10 @@ async def _segments(
         typed=typed,
         counted=counted,
         problem=problem,
+        kinds=conditions.KINDS,
+        hints={"": ""} | {kind.key: kind.hint for kind in conditions.KINDS},
+        suggested={
+            "list": chosen["list"],
+            "sections": [section.name for section in publication.sections],
+        },
     )

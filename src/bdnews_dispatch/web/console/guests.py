@@ -23,6 +23,8 @@ from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
 from bdnews_dispatch.web.language import LANGUAGE
 
 WHO = web.RequestKey("who", SignedIn)
+#: The right that let them in.
+_BY_RIGHT: web.RequestKey[Right] = web.RequestKey("by_right", Right)
 FORM: web.RequestKey[MultiDictProxy[str]] = web.RequestKey("form", MultiDictProxy)
 SIGN_IN = "/console/sign-in"
 ENROLLING = "/console/account/second-factor"
@@ -49,7 +51,7 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
     if who is None:
         back = f"?next={quote(str(request.rel_url))}" if request.method == "GET" else ""
         raise web.HTTPSeeOther(f"{SIGN_IN}{back}")
-    request[WHO], request[LANGUAGE] = who, who.language
+    request[WHO], request[_BY_RIGHT], request[LANGUAGE] = who, right, who.language
     if not who.may(right):
         raise web.HTTPForbidden
     if not unenrolled and must_enrol(app[SETTINGS].sign_in, who):
@@ -62,6 +64,21 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
     if who.unseen:
         async with app[DATABASE].write_beside() as session:
             await seen(session, app[CLOCK], who.session_id)
+
+
+async def is_still_in(request: web.Request) -> bool:
+    """Whether who was let in would be let in now: their session goes on, their role still holds the right.
+
+    For answers that last. Always so where no session was needed (the operations listener). Listening is no use of a
+    session: it keeps none alive.
+    """
+    if WHO not in request:
+        return True
+    app = request.app
+    async with app[DATABASE].read() as session:
+        who = await signed_in(session, app[CLOCK], request.cookies.get(cookie_name(request), ""))
+    same = who is not None and who.publications == request[WHO].publications  # else the next request tells
+    return who is not None and same and who.may(request[_BY_RIGHT])
 
 
 def must_enrol(settings: SignInSettings, who: SignedIn) -> bool:

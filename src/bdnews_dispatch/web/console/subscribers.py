@@ -24,9 +24,9 @@ from bdnews_dispatch.subscribers.models import (
     Subscriber,
     SubscriberTag,
 )
-from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of
+from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of, suggest
 from bdnews_dispatch.subscribers.tags import tag_people, untag_people
-from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
+from bdnews_dispatch.web.console.desk import ROWS, asked, back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
 
@@ -41,13 +41,15 @@ _BLANK: Mapping[str, object] = {
 }
 #: Deliveries and hits shown of a person; the copy holds all.
 _SHOWN = 50
+#: Under the field of a search.
+_SUGGESTED = 8
 
 
 async def index(request: web.Request) -> web.Response:
     """Everybody, or who fits."""
     query = request.query
     wanted = Wanted(
-        words=query.get("q", "")[:200], tag=query.get("tag", "")[:40], list_name=query.get("list", "")[:100]
+        words=asked(request, "q"), tag=asked(request, "tag", 40), list_name=asked(request, "list", 100)
     )
     after = number(query["after"]) if query.get("after") else 0
     async with request.app[DATABASE].read() as session:
@@ -69,6 +71,13 @@ async def index(request: web.Request) -> web.Response:
         if len(found) > ROWS
         else "",
     )
+
+
+async def find(request: web.Request) -> web.Response:
+    """Who may be meant by what is typed so far: a part of a page, for search.js."""
+    async with request.app[DATABASE].read() as session:
+        found = await suggest(session, asked(request, "q"), limit=_SUGGESTED)
+    return page(request, "found.html", found=found)
 
 
 async def show(request: web.Request) -> web.Response:

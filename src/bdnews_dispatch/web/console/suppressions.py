@@ -8,7 +8,7 @@ from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.subscribers import suppressions as rooms
 from bdnews_dispatch.subscribers.fields import read_address, read_openid
 from bdnews_dispatch.subscribers.models import Channel
-from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
+from bdnews_dispatch.web.console.desk import ROWS, asked, back, field, note, number, page
 from bdnews_dispatch.web.keys import CLOCK, DATABASE
 
 _MOST = 200
@@ -63,7 +63,7 @@ def _read(text: str) -> tuple[Channel, str]:
 
 
 async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
-    target, lifted = request.query.get("q", "").strip()[:254], "lifted" in request.query
+    target, lifted = asked(request, "q", 254), "lifted" in request.query
     async with request.app[DATABASE].read() as session:
         found = await rooms.listing(
             session, target=target.casefold() if "@" in target else target, lifted=lifted, limit=_MOST

@@ -1,4 +1,7 @@
-"""Who may call, how often; what goes wrong says so as a problem; the description tells what there is."""
+"""How long and how often a token may call; what goes wrong is a problem; the description tells what there is.
+
+What it may: ../test_who_may.py.
+"""
 
 import re
 from datetime import timedelta
@@ -11,28 +14,9 @@ from tests.integration.web.readers_site import Site
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.accounts.tokens import make_token, revoke, tokens
 from bdnews_dispatch.web.api.bearers import LIMITS
-from bdnews_dispatch.web.api.calls import Endpoint
 from bdnews_dispatch.web.api.description import faults_of, openapi
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.problems import Problem
-
-
-def filled(endpoint: Endpoint) -> str:
-    """Its path with something in it."""
-    return re.sub(r"\{(\w+)\}", lambda found: "7" if found[1] == "id" else "x", endpoint.path)
-
-
-async def test_every_operation_wants_its_right(site: Site) -> None:
-    """All of them, with a token for everything else, with none, and with one that is no token."""
-    for endpoint in ENDPOINTS:
-        others = Api(site, await token_for(site, [right for right in Right if right is not endpoint.right]))
-        status, problem = await others.call(endpoint.method, filled(endpoint))
-        assert (status, problem["code"]) == (403, "scope"), endpoint
-        assert endpoint.right.value in problem["detail"]
-        for token in ("", "bdn_" + "x" * 43, "bdn_'; DROP TABLE api_token"):
-            response = await Api(site, token).ask(endpoint.method, filled(endpoint))
-            assert response.status == 401, endpoint
-            assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 async def test_a_token_ends_and_can_be_revoked(site: Site) -> None:

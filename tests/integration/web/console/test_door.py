@@ -1,6 +1,4 @@
-"""Who gets in: signing in, every route with every role, forms of other sites, words of strangers."""
-
-import re
+"""Who gets in: signing in, words of strangers. With everybody: test_who_may.py, test_forms_of_other_sites.py."""
 
 import pytest
 from aiohttp import FormData
@@ -9,59 +7,9 @@ from tests.integration.web.console.conftest import PASSWORD, Desk, somebody
 from tests.integration.web.readers_site import Site
 
 from bdnews_dispatch.accounts.models import AuditEntry
-from bdnews_dispatch.accounts.rights import RIGHTS, Role
+from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.subscribers.models import Subscriber
-from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.console.desk import DOORS
-from bdnews_dispatch.web.routes import ROUTES
-
-ROOMS = [route for route in ROUTES if route.permission is Permission.SESSION]
-
-
-def filled(path: str) -> str:
-    return (
-        path.replace("{id}", "1")
-        .replace("{place}", "1")
-        .replace("{section}", "policy")
-        .replace("{file}", "report.csv")
-    )
-
-
-async def test_nobody_gets_in_without_signing_in(site: Site) -> None:
-    assert len(ROOMS) > 25
-    for route in ROOMS:
-        response = await site.client.request(route.method, filled(route.path), allow_redirects=False)
-        assert response.status == 303, route
-        assert response.headers["Location"].startswith("/console/sign-in"), route
-        stale = {"Cookie": "bdnews=" + "x" * 43}
-        again = await site.client.request(
-            route.method, filled(route.path), headers=stale, allow_redirects=False
-        )
-        assert again.status == 303, route
-
-
-@pytest.mark.parametrize("role", list(Role))
-async def test_every_route_with_every_role(site: Site, role: Role) -> None:
-    desk = await somebody(site, role)
-    held = RIGHTS[role]
-    page = await (await desk.get("/console/lists")).text() if role in {Role.ADMIN, Role.EDITOR} else ""
-    csrf = re.search(r'name="csrf" value="([^"]+)"', page)
-    for route in ROOMS:
-        assert route.right is not None
-        if route.path == "/console/sign-out":
-            continue
-        word = csrf[1] if csrf else ""
-        form: FormData | dict[str, str] | None = {"csrf": word} if route.method == "POST" else None
-        if route.upload:
-            form = FormData()
-            form.add_field("csrf", word)
-            form.add_field("file", b"email\n", filename="a.csv")
-        response = await desk.client.request(
-            route.method, filled(route.path), data=form, allow_redirects=False
-        )
-        may = route.right in held and (route.method == "GET" or csrf is not None)
-        assert (response.status == 403) is not may, (role, route.method, route.path, response.status)
-        assert response.status < 500, (role, route.path)
 
 
 async def test_the_cookie_is_for_us_alone(site: Site) -> None:
@@ -115,38 +63,12 @@ async def test_a_wrong_password_says_little_and_keeps_what_was_typed(site: Site,
     assert "wrong password here" not in page
 
 
-async def test_forms_of_other_sites_do_nothing(site: Site, desk: Desk) -> None:
-    csrf = await desk.csrf()
-    other = (await somebody(site, Role.EDITOR)).client
-    wrong = [
-        ({}, {}),
-        ({"csrf": "x"}, {}),
-        ({"csrf": csrf}, {"Sec-Fetch-Site": "cross-site"}),
-        ({"csrf": csrf}, {"Sec-Fetch-Site": "same-site"}),
-        ({"csrf": csrf}, {"Origin": "https://evil.example"}),
-        ({"csrf": csrf}, {"Origin": "null"}),
-    ]
-    for form, headers in wrong:
-        data = {"name": "坏", **form}
-        response = await desk.client.post("/console/lists", data=data, headers=headers, allow_redirects=False)
-        assert response.status == 403, (form, headers)
-    response = await other.post("/console/lists", data={"name": "坏", "csrf": csrf}, allow_redirects=False)
-    assert response.status == 403, "another session's word"
-    upload = FormData()
-    upload.add_field("file", b"email\na@b.example\n", filename="a.csv")
-    assert (await desk.client.post("/console/imports", data=upload, allow_redirects=False)).status == 403
+async def test_a_file_stands_behind_the_forms_word(desk: Desk) -> None:
+    """It is written to the disk as it comes: not before it is known whose form it is."""
     late = FormData()
     late.add_field("file", b"email\na@b.example\n", filename="a.csv")
-    late.add_field("csrf", csrf)
+    late.add_field("csrf", await desk.csrf())
     assert (await desk.client.post("/console/imports", data=late, allow_redirects=False)).status == 403
-    wrong_word = FormData()
-    wrong_word.add_field("csrf", "x")
-    wrong_word.add_field("file", b"email\na@b.example\n", filename="a.csv")
-    assert (await desk.client.post("/console/imports", data=wrong_word, allow_redirects=False)).status == 403
-    headers = {"Origin": "https://evil.example"}
-    form = {"email": desk.email, "password": PASSWORD}
-    assert (await site.client.post("/console/sign-in", data=form, headers=headers)).status == 403
-    assert "坏" not in await desk.page("/console/lists")
     assert "a.csv" not in await desk.page("/console/imports")
 
 
@@ -210,6 +132,6 @@ async def test_words_of_strangers_stay_words(desk: Desk) -> None:
     )
     pages += [await desk.page(path) for path in paths]
     for page in pages:
-        assert "<script" not in page
+        assert "<script" not in page.replace('<script src="/assets/', "")
         assert "<img" not in page
         assert "alert(1)>" not in page.replace("alert(1)&gt;", "")

@@ -1,11 +1,14 @@
 """What an admin does in a day: people, lists, segments, suppressions, imports; all of it in the audit log."""
 
 import json
+import re
+from urllib.parse import urlencode
 
 from aiohttp import FormData
 from sqlmodel import select
 from tests.integration.web.console.conftest import Desk, somebody
 from tests.integration.web.readers_site import Site, words
+from tests.making import DSJ, import_csv
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.rights import Role
@@ -196,3 +199,28 @@ async def test_it_speaks_english(desk: Desk) -> None:
     page = await desk.page("/console/subscribers?lang=en")
     assert "Subscribers" in page
     assert 'lang="en"' in page
+
+
+async def test_the_search_says_who_may_be_meant(desk: Desk) -> None:
+    rows = "".join(f"r{n:02}@readers.example,林{n:02},oReader{n:02}\n" for n in range(12))
+    await import_csv(
+        desk.site.database,
+        desk.site.clock,
+        DSJ,
+        f"email,name,openid\n{rows}100%@readers.example,%,\n".encode(),
+        list_name=None,
+        origin_name="t.csv",
+    )
+
+    async def found(words: str) -> list[str]:
+        part = await desk.page(f"/console/subscribers/find?{urlencode({'q': words})}")
+        assert "<html" not in part
+        return re.findall(r"<b>([^<]+)</b>", part)
+
+    assert await found("R0") == [f"林{n:02}" for n in range(8)], "eight at most, by letter, in any case"
+    assert await found("林1") == ["林10", "林11"]
+    assert await found("oReader03") == ["林03"]
+    assert await found("2") == ["林01"], "by number"
+    assert await found("100%") == ["%"]
+    assert await found("%") == ["%"], "a sign, no pattern"
+    assert await found("_") == await found("  ") == await found("nobody") == []
