@@ -71,7 +71,7 @@ from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily, read_time_of_day
 from bdnews_dispatch.scheduling.scheduler import scheduler
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.settings import EmailSettings, Settings
+from bdnews_dispatch.settings import EmailSettings, ReadSettings, Settings
 from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.watched_feeds.taking import FeedReader
@@ -254,10 +254,7 @@ def dkim_signer(settings: Settings) -> DkimSigner | None:
     Raises:
         SettingsError: a key can't be used.
     """
-    email = settings.email
-    domain = email.dkim_domain or email.from_address.rpartition("@")[2]
-    named = ((email.dkim_selector, email.dkim_key), (email.dkim_ed25519_selector, email.dkim_ed25519_key))
-    keys = load_keys([(domain, selector, Path(file)) for selector, file in named if file])
+    keys = load_keys(settings.dkim_files)
     return DkimSigner(keys) if keys else None
 
 
@@ -374,8 +371,9 @@ async def open_web(
     *,
     sandbox: Sandbox | None,
     demo: bool = False,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[None]:
-    """The web pages on a listening socket."""
+    """The web pages on a listening socket. Args: read: for the console, which says where each value came from."""
     settings = parts.settings if parts.settings.wechat.appid else with_sandbox_account(parts.settings)
     app = make_web_app(
         settings=settings,
@@ -386,6 +384,7 @@ async def open_web(
         wake=wake,
         sandbox=sandbox,
         demo=demo,
+        read=read,
     )
     async with _answering(app, listening):
         yield
@@ -449,14 +448,23 @@ def listen(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, roles: Collection[Role], *, clock: Clock = system_clock, demo: bool = False
+    settings: Settings,
+    roles: Collection[Role],
+    *,
+    clock: Clock = system_clock,
+    demo: bool = False,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[tuple[Parts, Sandbox | None]]:
     """The service with these roles, while the context lasts; then drained.
+
+    Args:
+        read: the settings with where each value came from; None: the program has given them.
 
     Raises:
         BdnewsError: it can't start; says why and what to do.
     """
     async with AsyncExitStack() as stack:
+        read = read or ReadSettings.given(settings)
         # First of all: what is wrong with it is said before anything has begun.
         timetable = read_timetable(settings.schedule, settings.service.timezone)
         retention_at = read_time_of_day(settings.retention.at)
@@ -518,7 +526,9 @@ async def running(
                 taking_returns(settings.returns, parts.database, parts.links.signer, returns, wake)
             )
         if listening is not None:
-            await stack.enter_async_context(open_web(parts, listening, wake, sandbox=sandbox, demo=demo))
+            await stack.enter_async_context(
+                open_web(parts, listening, wake, sandbox=sandbox, demo=demo, read=read)
+            )
         yield parts, sandbox
 
 
@@ -641,13 +651,15 @@ async def _working(worker: Worker) -> AsyncIterator[None]:
 
 
 async def serve(
-    settings: Settings, roles: Collection[Role], started: Callable[[Parts, Sandbox | None], Awaitable[None]]
+    read: ReadSettings,
+    roles: Collection[Role],
+    started: Callable[[Parts, Sandbox | None], Awaitable[None]],
 ) -> None:
     """Run until SIGTERM or Ctrl-C. Args: started: told once everything is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings, roles) as (parts, sandbox):
+    async with running(read.settings, roles, read=read) as (parts, sandbox):
         await started(parts, sandbox)
         await stop.wait()

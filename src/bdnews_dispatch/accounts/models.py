@@ -153,6 +153,19 @@ class PasswordLink(SQLModel, table=True):
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
+class CalendarAddress(SQLModel, table=True):
+    """The address by which a user's calendar program reads what is to be sent; at most one a user.
+
+    Attributes:
+        word: stands in the address; another one ends the address that there was.
+    """
+
+    __tablename__ = "calendar_address"
+    user_id: int = Field(primary_key=True, foreign_key="console_user.id")
+    word: str = Field(max_length=16)
+    made_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class SignInFailure(SQLModel, table=True):
     """Somebody gave a wrong password. `account`: a hash of what they called themselves."""
 

@@ -17,7 +17,7 @@ from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import SANDBOX_APPID, Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
-from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.settings import ReadSettings, Settings
 from bdnews_dispatch.web import keys
 from bdnews_dispatch.web.access import Route, access_of
 from bdnews_dispatch.web.api.bearers import LIMITS, Limits
@@ -44,10 +44,13 @@ def make_web_app(
     wake: Callable[[], None],
     sandbox: Sandbox | None = None,
     demo: bool = False,
+    read: ReadSettings | None = None,
 ) -> web.Application:
     """The application.
 
     Args:
+        settings: as this process uses them: perhaps with the sandbox's account, and with ports that it has chosen.
+        read: as they were read, for who wants to see them; None: as this process uses them.
         wake: called after a commit that recorded an event.
         sandbox: whose mails the demo page shows.
         demo: show the demo page, to this machine only.
@@ -56,6 +59,7 @@ def make_web_app(
         middlewares=[count_requests, show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES
     )
     app[keys.SETTINGS] = settings
+    app[keys.READ] = read or ReadSettings.given(settings)
     app[keys.CARD_ACCOUNTS] = CardAccounts(
         Reach.read(settings.delivery.allow), settings.wechat, with_sandbox_account(settings).wechat
     )

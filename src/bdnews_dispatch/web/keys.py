@@ -15,12 +15,15 @@ from bdnews_dispatch.official_account.account import Account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.settings import ReadSettings, Settings
 from bdnews_dispatch.web.hits import HitRecorder
 from bdnews_dispatch.web.news import News
 from bdnews_dispatch.web.pages import Pages
 
 SETTINGS = web.AppKey("settings", Settings)
+#: As they were read, with where each value came from; this process may use others: ports of its choice, the sandbox's
+#: account.
+READ = web.AppKey("read", ReadSettings)
 DATABASE = web.AppKey("database", Database)
 #: A function; `AppKey` wants a class to show.
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")

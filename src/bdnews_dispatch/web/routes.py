@@ -6,6 +6,7 @@ from bdnews_dispatch.web import (
     archive,
     asking,
     assets,
+    calendar_feed,
     confirming,
     demo,
     digest_links,
@@ -29,6 +30,7 @@ from bdnews_dispatch.web.console import (
     door,
     groups,
     imports,
+    month,
     provider,
     receivers,
     report_charts,
@@ -45,6 +47,9 @@ from bdnews_dispatch.web.console.bulletins import deciding, writing
 from bdnews_dispatch.web.console.dispatches import starting, steering, watching
 from bdnews_dispatch.web.console.issues import changing, looking, reading
 from bdnews_dispatch.web.console.reach import Of
+from bdnews_dispatch.web.console.settings import listing, overview, publications, retention, templates
+from bdnews_dispatch.web.console.settings import mail as mail_room
+from bdnews_dispatch.web.console.settings import wechat as wechat_room
 
 _PUBLIC, _SIGNED = Permission.PUBLIC, Permission.SIGNED
 
@@ -78,6 +83,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/f/{token}", following.choose, _SIGNED, Purpose.FOLLOWER),
     Route("GET", "/q/{token}", scanning.show, _SIGNED, Purpose.SCAN),
     Route("GET", "/q/{token}/qr.png", scanning.picture, _SIGNED, Purpose.SCAN),
+    # In calendar programs of the console's users.
+    Route("GET", "/k/{token}/calendar.ics", calendar_feed.feed, _SIGNED, Purpose.CALENDAR),
     # For everybody.
     Route("GET", "/subscribe/{publication}", subscribing.show, _PUBLIC),
     Route("POST", "/subscribe/{publication}", subscribing.take, _PUBLIC),
@@ -119,6 +126,8 @@ ROUTES: tuple[Route, ...] = (
     _own("POST", "/console/account/second-factor", account.change_factor),
     # Everybody who has signed in may read settings.
     _desk("GET", "/console/today", today.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/calendar", month.show, Right.DISPATCHES_READ),
+    _desk("POST", "/console/calendar", month.change_address, Right.DISPATCHES_READ),
     _desk("GET", "/console/issues", reading.index, Right.ISSUES_READ),
     _desk("GET", "/console/issues/{id}", reading.show, Right.ISSUES_READ, Of.ISSUE),
     _desk("GET", "/console/issues/{id}/preview", looking.preview, Right.ISSUES_READ, Of.ISSUE),
@@ -195,6 +204,17 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/imports/{id}/start", imports.start, Right.IMPORTS_WRITE),
     _desk("POST", "/console/imports/{id}/cancel", imports.stop, Right.IMPORTS_WRITE),
     _desk("GET", "/console/imports/{id}/result", imports.result, Right.SUBSCRIBERS_READ),
+    _desk("GET", "/console/settings", overview.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/all", listing.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/publications", publications.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/mail", mail_room.show, Right.SETTINGS_READ),
+    _desk("POST", "/console/settings/mail/test", mail_room.test, Right.SETTINGS_WRITE),
+    _desk("POST", "/console/settings/mail/letter", mail_room.letter, Right.SETTINGS_WRITE),
+    _desk("GET", "/console/settings/wechat", wechat_room.show, Right.SETTINGS_READ),
+    _desk("POST", "/console/settings/wechat/test", wechat_room.test, Right.SETTINGS_WRITE),
+    _desk("GET", "/console/settings/templates", templates.show, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/templates/frame", templates.frame, Right.SETTINGS_READ),
+    _desk("GET", "/console/settings/retention", retention.show, Right.SETTINGS_READ),
     _desk("GET", "/console/webhooks", receivers.index, Right.SETTINGS_READ),
     _desk("POST", "/console/webhooks", receivers.add, Right.SETTINGS_WRITE),
     _desk("GET", "/console/webhooks/{id}", receivers.show, Right.SETTINGS_READ),

@@ -42,7 +42,15 @@ class Door:
 
 #: Seven words (look.md); what belongs together opens from one of them.
 DOORS = (
-    Door("/console/today", N_("今日"), Right.SETTINGS_READ),
+    Door(
+        "/console/today",
+        N_("今日"),
+        Right.SETTINGS_READ,
+        (
+            Door("/console/today", N_("今日"), Right.SETTINGS_READ),
+            Door("/console/calendar", N_("日历"), Right.DISPATCHES_READ),
+        ),
+    ),
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
@@ -60,10 +68,11 @@ DOORS = (
         ),
     ),
     Door(
-        "/console/sources",
+        "/console/settings",
         N_("设置"),
         Right.SETTINGS_READ,
         (
+            Door("/console/settings", N_("概览"), Right.SETTINGS_READ),
             Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
             Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
             Door("/console/tokens", N_("令牌"), Right.SETTINGS_READ),
@@ -106,6 +115,8 @@ DONE = {
     "unedited": N_("已撤销这处更改，其余更改保留。"),
     "withdrawn": N_("已撤回：网页不再显示，未发完的停止；已发出的无法收回。"),
     "published": N_("已重新发布；不会再次发给任何人。"),
+    "address_made": N_("这是您的新地址；此前的一个从现在起打不开。"),
+    "address_ended": N_("地址已停用，日历程序不会再得到更新。"),
     "tested": N_("测试邮件已交给发送进程，寄往您登录用的邮箱。"),
 }
 

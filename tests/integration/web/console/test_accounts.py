@@ -86,7 +86,7 @@ async def test_who_must_have_one_gets_no_further_without(site: Site) -> None:
         second_factor="admins", issuer="", client_id="", client_secret=SecretStr(""), provider_name=""
     )
     # The application is frozen by now; a setting is read anew with each request.
-    site.app._state[SETTINGS] = settings.model_copy(update={"sign_in": needs})  # type: ignore[index]
+    site.app._state[SETTINGS] = settings.model_copy(update={"sign_in": needs})
     assert (await editor.get("/console/today")).status == 200
     for route in ROUTES:
         if route.permission is Permission.SESSION and route.method == "GET" and not route.unenrolled:
