@@ -114,7 +114,7 @@ async def test_a_year_of_the_sections(desk: Desk, counted: Delivery) -> None:
         alt for _, alt in shown(page)
     ]
     by_issue = words(await desk.page(f"{room}?by=issue"))
-    assert "总第几期 收到 点击 点击率 读者 112 1 1 100.0 % 1" in by_issue
+    assert "总第几期 收到的人次 点击 点击率 读者 112 1 1 100.0 % 1" in by_issue
     english = await desk.page(f"{room}?lang=en")
     assert "A year of the sections" in english
     assert "National Policy" in english
