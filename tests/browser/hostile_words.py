@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from aiohttp import ClientResponse, FormData
 from sqlmodel import col, select
+from tests.integration.web.api.conftest import token_for
 from tests.integration.web.console.conftest import Desk
 from tests.integration.web.following_site import AccountSite
 from tests.making import document
@@ -21,7 +22,6 @@ from tests.unit.returns.samples import dsn
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.rights import Right, Role
-from bdnews_dispatch.accounts.tokens import make_token
 from bdnews_dispatch.accounts.users import add_user
 from bdnews_dispatch.channels.email.replies import ReplyRules
 from bdnews_dispatch.dispatch.models import Attempt, Delivery
@@ -274,7 +274,7 @@ async def _issues(site: AccountSite) -> None:
             source="\n".join(PAYLOADS).encode(),
             publish_now=True,
         )
-        token = await make_token(session, site.clock, name="x", scope=list(Right), ends_at=None)
+    token = await token_for(site, list(Right))
     bearer = {"Authorization": f"Bearer {token}"}
     sample = (Path(__file__).parents[2] / "config" / "samples" / "dsj-sample.md").read_text("utf-8")
     lines = sample.splitlines()

@@ -37,6 +37,7 @@ async def test_a_person_is_found_by_keyboard_alone(site: Site, browser: Browser)
     refused: list[str] = []
     page.on("console", lambda said: refused.append(said.text) if said.type == "error" else None)
     field = page.get_by_role("combobox")
+    await expect(field).to_have_attribute("aria-expanded", "false")  # the script is there
     await page.keyboard.press("/")
     await expect(field).to_be_focused()
     await expect(field).to_have_value("")
