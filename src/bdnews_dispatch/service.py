@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -374,6 +374,7 @@ async def open_web(
     *,
     sandbox: Sandbox | None,
     demo: bool = False,
+    guests: MutableMapping[str, str] | None = None,
 ) -> AsyncIterator[None]:
     """The web pages on a listening socket."""
     settings = parts.settings if parts.settings.wechat.appid else with_sandbox_account(parts.settings)
@@ -386,6 +387,7 @@ async def open_web(
         wake=wake,
         sandbox=sandbox,
         demo=demo,
+        guests=guests,
     )
     async with _answering(app, listening):
         yield
@@ -449,9 +451,18 @@ def listen(host: str, port: int) -> socket.socket:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, roles: Collection[Role], *, clock: Clock = system_clock, demo: bool = False
+    settings: Settings,
+    roles: Collection[Role],
+    *,
+    clock: Clock = system_clock,
+    demo: bool = False,
+    guests: MutableMapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[Parts, Sandbox | None]]:
     """The service with these roles, while the context lasts; then drained.
+
+    Args:
+        demo: with the demo's page, for a browser on this machine.
+        guests: who may sign in by the demo's links, by their secrets; read for as long as it runs.
 
     Raises:
         BdnewsError: it can't start; says why and what to do.
@@ -518,7 +529,9 @@ async def running(
                 taking_returns(settings.returns, parts.database, parts.links.signer, returns, wake)
             )
         if listening is not None:
-            await stack.enter_async_context(open_web(parts, listening, wake, sandbox=sandbox, demo=demo))
+            await stack.enter_async_context(
+                open_web(parts, listening, wake, sandbox=sandbox, demo=demo, guests=guests)
+            )
         yield parts, sandbox
 
 
