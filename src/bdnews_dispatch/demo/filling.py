@@ -186,10 +186,12 @@ async def _planned(
     session: AsyncSession, parts: Parts, now: datetime, issues: Sequence[Issue]
 ) -> list[_Planned]:
     """Every dispatch of the year in its order: each issue, what the timetable made of them, bulletins."""
+    zone = parts.settings.service.timezone
     found = [_issue_dispatch(issue) for issue in issues]
     found += await _periods(session, parts, now, issues)
     for place, notice in enumerate(texts.NOTICES):
-        moment = now - timedelta(days=340 - 43 * place, hours=3)
+        day = now.astimezone(zone).date() - timedelta(days=340 - 43 * place)
+        moment = datetime.combine(_workday(day), time(14, 5 * place), tzinfo=zone)
         cancelled = place == 6
         found.append(await _bulletin(session, notice, moment, until=260 if cancelled else None))
     stopped = await _bulletin(session, texts.STOPPED, now - timedelta(hours=3), until=330)

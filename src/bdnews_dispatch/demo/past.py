@@ -83,11 +83,13 @@ class Year:
         self._next = first
         self._now = now
         self._machines = the_machines()
+        self._appeal = 1.0
         self._family = {agent: family_of(agent) for agent in (*_AGENTS, _PROXY, _SCANNER)}
 
     def play(self, sent: Sent) -> datetime:
         """One dispatch. Returns: when the last of it had gone out."""
         number, last = 0, sent.at
+        self._appeal = self._lots.uniform(0.85, 1.15)
         for reader in self._readers:
             if not reader.reads(sent.at) or (
                 sent.kind is DispatchKind.PERIOD and reader.cadence is not sent.cadence
@@ -248,7 +250,7 @@ class Year:
         elif row["channel"] is Channel.EMAIL:
             self._machine(reader, row, at, sent.links)
         theirs = [link for link in sent.links if link.section is None or link.section in row["sections"]]
-        if lots.random() < reader.eager and not reader.untracked:
+        if lots.random() < reader.eager * self._appeal and not reader.untracked:
             agent, network = (
                 _AGENTS[(reader.id * 7) % len(_AGENTS)],
                 f"10.{reader.id % 199}.{reader.id % 83}.0/24",

@@ -6,7 +6,7 @@ one far off. Caller: filling.py.
 """
 
 import tempfile
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -49,6 +49,7 @@ _NEXT_FILE = "邮箱,称呼\nbai.ruozhou@visitor.example,白若舟\nqin.zhiyuan@
 
 def at(moment: datetime) -> Clock:
     """A clock that stands at a moment: what is done by it was done then."""
+    moment = moment.astimezone(UTC)  # as every clock here: the audit log's hashes hold it as it is written
     return lambda: moment
 
 
