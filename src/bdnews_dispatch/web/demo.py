@@ -83,6 +83,7 @@ async def show(request: web.Request) -> web.Response:
         dispatches = {sent.delivery.dispatch_id for row in rows for sent in row.sent}
         counts = [await counts_of_dispatch(session, i) for i in sorted(dispatches)]
         news = await _fingerprint(session)
+        console = await anybody(session)
     address = ""
     if document is not None and document.total_number is not None:
         address = request.app[LINKS].issue(publication.key, document.total_number)
@@ -95,7 +96,7 @@ async def show(request: web.Request) -> web.Response:
         rows=rows,
         total=_summed(counts),
         sandbox_url=sandbox.http_url,
-        console=await anybody(session),
+        console=console,
         news=news,
     )
 
