@@ -78,10 +78,8 @@ async def _all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
                                     "file": file.name,
                                 }
                             )
-            for template in demo.left_out:
-                told.append(
-                    {"name": template, "path": "", "status": 0, "errors": ["no page of it was found"]}
-                )
+            nothing = {"path": "", "status": 0, "errors": ["no page of it was found"]}
+            told += [{"name": template, **nothing} for template in demo.left_out]
             await browser.close()
     return told
 

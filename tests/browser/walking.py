@@ -11,14 +11,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright._impl._api_structures import SetCookieParam
+from playwright.async_api import BrowserContext, Page
 from tests.browser.conftest import ARGUMENTS as ARGUMENTS  # noqa: PLC0414  # for pictures.py
 from tests.browser.conftest import find_chromium as find_chromium  # noqa: PLC0414  # as above
 from tests.ports import free_port
@@ -37,7 +38,13 @@ NO_PAGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A page. `name`: for a file. `path`: or a whole address, where another server answers. `inside`: needs a session."""
+    """A page.
+
+    Attributes:
+        name: for a file.
+        path: or a whole address, where another server answers.
+        inside: it needs a session.
+    """
 
     name: str
     path: str
@@ -49,6 +56,7 @@ class Walked:
     """A demo that is there.
 
     Attributes:
+        cookies: of the one who has signed in.
         left_out: routes of which no page was found.
     """
 
@@ -56,6 +64,7 @@ class Walked:
     sandbox: str
     door: str
     folder: Path
+    cookies: list[SetCookieParam] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
     def rows(self, statement: str) -> list[Any]:
@@ -67,11 +76,16 @@ class Walked:
 
     async def sign_in(self, context: BrowserContext) -> None:
         """By the demo's link, which works once: the cookie of the first one serves the others."""
+        if self.cookies:
+            await context.add_cookies(self.cookies)
+            return
         page = await context.new_page()
         await page.goto(self.door)
         await page.locator("form button").click()
         await page.wait_for_url("**/console/today")
         await page.close()
+        for cookie in await context.cookies():
+            self.cookies.append(SetCookieParam(name=cookie["name"], value=cookie["value"], url=self.base))
 
     async def places(self, page: Page) -> list[Place]:
         """Every page. Args: page: of somebody who has signed in."""
@@ -104,7 +118,12 @@ class Walked:
 
     async def _asked(self, page: Page, preferences: str) -> str:
         """Ask for a subscription, whose answer is awaited, and for a code to scan. Returns: the code's address."""
-        wish = {"email": "chen.wei@readers.example", "agree": "1", "section": "policy", "cadence": "weekly"}
+        wish: dict[str, str | float | bool] = {
+            "email": "chen.wei@readers.example",
+            "agree": "1",
+            "section": "policy",
+            "cadence": "weekly",
+        }
         await page.request.post(f"{self.base}/subscribe/dsj", form=wish, max_redirects=0)
         answer = await page.request.post(f"{preferences}/wechat", max_redirects=0)
         return answer.headers.get("location", "")
@@ -215,25 +234,6 @@ async def walked(folder: Path) -> AsyncIterator[Walked]:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-@asynccontextmanager
-async def visiting(browser: Browser, demo: Walked, **options: Any) -> AsyncIterator[BrowserContext]:
-    """Somebody who has signed in."""
-    context = await browser.new_context(**options)
-    await demo.sign_in(context)
-    yield context
-    await context.close()
-
-
-def combinations(*several: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Each with each."""
-    if not several:
-        yield ()
-        return
-    for first in several[0]:
-        for rest in combinations(*several[1:]):
-            yield (first, *rest)
 
 
 def with_language(address: str, language: str) -> str:
