@@ -45,7 +45,9 @@ async def test_axe_finds_nothing(browser: Browser, demo: Walked) -> None:
     assert demo.left_out == []
     found: list[str] = []
     # Another language, another width: each page is laid out in both ways, and said in both.
-    for language, size, first in (("zh", PHONE, "light"), ("en", DESK, "dark")):
+    passes: tuple[tuple[str, dict[str, int], Literal["light", "dark"]], ...]
+    passes = (("zh", PHONE, "light"), ("en", DESK, "dark"))
+    for language, size, first in passes:
         for page in (inside, outside):
             await page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict
         for own, page in ((True, inside), (False, outside)):
