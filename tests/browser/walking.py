@@ -155,7 +155,9 @@ class Walked:
             for state in ("waiting", "draft")
         )
         person = self.one(
-            "SELECT subscriber_id FROM subscriber_tag JOIN delivery USING (subscriber_id) WHERE state = 'bounced'"
+            "SELECT subscriber_id FROM delivery JOIN hit ON delivery_id = delivery.id"
+            " WHERE subscriber_id IN (SELECT subscriber_id FROM subscriber_tag)"
+            " GROUP BY subscriber_id ORDER BY count(*) DESC"
         )
         code = await self._asked(page, links.preferences(key))
         asked = self.rows("SELECT key FROM request")
