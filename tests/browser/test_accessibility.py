@@ -4,12 +4,12 @@ By day and by night, in Chinese and in English. The pages are those of the demo'
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, ViewportSize
 from tests.browser.pictures import look
 from tests.browser.walking import Place, Walked, walked
 
@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
 OF_A_MAIL: dict[str, Any] = {**OPTIONS, "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 #: What another scheme may break.
 OF_COLOUR: dict[str, Any] = {"iframes": False, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
-PHONE, DESK = {"width": 375, "height": 667}, {"width": 1280, "height": 900}
+PHONE, DESK = ViewportSize(width=375, height=667), ViewportSize(width=1280, height=900)
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +37,26 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
 
 async def test_axe_finds_nothing(browser: Browser, demo: Walked) -> None:
     # The console's policy lets no script in that is not a file of ours; axe is none.
-    context = await browser.new_context(bypass_csp=True)
-    guest = await browser.new_context(bypass_csp=True)
+    context, guest = [await browser.new_context(bypass_csp=True) for _ in range(2)]
     await demo.sign_in(context)
-    inside, outside = await context.new_page(), await guest.new_page()
-    places = await demo.places(inside)
+    pages = [(await context.new_page(), await guest.new_page()) for _ in range(2)]  # two at a time
+    places = await demo.places(pages[0][0])
     assert demo.left_out == []
     found: list[str] = []
     # Another language, another width: each page is laid out in both ways, and said in both.
-    passes: tuple[tuple[str, dict[str, int], Literal["light", "dark"]], ...]
+    passes: tuple[tuple[str, ViewportSize, Literal["light", "dark"]], ...]
     passes = (("zh", PHONE, "light"), ("en", DESK, "dark"))
     for language, size, first in passes:
-        for page in (inside, outside):
-            await page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict
-        for own, page in ((True, inside), (False, outside)):
-            for place in places:
-                if place.inside is own:
-                    found += [
-                        f"{language} {one}" for one in await _violations(page, demo, place, language, first)
-                    ]
+
+        async def look_at(inside: Page, outside: Page, some: Sequence[Place]) -> None:
+            for page in (inside, outside):
+                await page.set_viewport_size(size)  # noqa: B023  # awaited in this turn
+            for place in some:
+                page = inside if place.inside else outside
+                for one in await _violations(page, demo, place, language, first):  # noqa: B023  # as above
+                    found.append(f"{language} {one}")  # noqa: B023, PERF401  # as above
+
+        await asyncio.gather(*(look_at(*pair, places[turn::2]) for turn, pair in enumerate(pages)))
     assert not found, "\n".join(found)
 
 
@@ -65,7 +66,7 @@ async def test_no_page_is_wider_than_a_phone_or_complains(browser: Browser, demo
     inside, outside = await context.new_page(), await guest.new_page()
     places = await demo.places(inside)
     for page in (inside, outside):
-        await page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # as above
+        await page.set_viewport_size(PHONE)
     told = [await look(inside if place.inside else outside, demo, place, "en") for place in places]
     assert [one for one in told if one["overflow"] or one["errors"] or one["status"] >= 500] == []
 
