@@ -178,7 +178,7 @@ class Walked:
             "/issues/{publication}/{total}/{place}": ["/issues/dsj/112/3"],
             "/console/password/{link}": [self._password(), "/console/password/no-such-link"],
             "/q/{token}": [code.removeprefix(self.base)] if code else [],
-            "/demo/console/{key}": ["/demo/console/no-such-link"],
+            "/demo/console/{link}": ["/demo/console/no-such-link"],
             "/console/issues/{id}": [f"/console/issues/{review}", f"/console/issues/{issue}"],
             "/console/issues/{id}/preview": [
                 f"/console/issues/{issue}/preview",

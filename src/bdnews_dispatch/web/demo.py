@@ -114,7 +114,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
     app, email = request.app, _guest(request)
     async with app[DATABASE].write() as session:
         user = await find_user(session, email)
-        if user is None or app[GUESTS].pop(request.match_info["key"], None) is None:
+        if user is None or app[GUESTS].pop(request.match_info["link"], None) is None:
             raise web.HTTPNotFound
         network = network_of(request)
         value = await begin_session(session, app[CLOCK], user, network)
@@ -135,7 +135,7 @@ def _guest(request: web.Request) -> str:
     """Whose link it is; "": nobody's any more. Whatever a Host header says, the other end must be this machine."""
     if not is_loopback(f"[{request.remote or ''}]"):
         raise web.HTTPNotFound
-    return request.app[GUESTS].get(request.match_info["key"], "")
+    return request.app[GUESTS].get(request.match_info["link"], "")
 
 
 async def news(request: web.Request) -> web.StreamResponse:
