@@ -48,6 +48,8 @@ class Purpose(StrEnum):
     SCAN = "q"
     #: What goes to the platform and back when WeChat tells who looks.
     STATE = "a"
+    #: The calendar of what is to be sent, of a user of the console; in their calendar program.
+    CALENDAR = "k"
 
 
 _RETURNED = {BOUNCES_TO: Purpose.BOUNCE, UNSUBSCRIBE_TO: Purpose.LEAVE}
@@ -65,6 +67,7 @@ _PLACES = {
     Purpose.FOLLOWER: 8,
     Purpose.SCAN: 9,
     Purpose.STATE: 10,
+    Purpose.CALENDAR: 11,
 }
 
 
@@ -245,6 +248,11 @@ class Links:
     def scan(self, scene: str, *, ends: datetime) -> str:
         """The page with a QR code."""
         return f"{self.base_url}/{Purpose.SCAN}/{self.signer.token(Purpose.SCAN, scene, ends=ends)}"
+
+    def calendar(self, key: str) -> str:
+        """What a calendar program subscribes to. Args: key: of accounts/calendar_addresses.py."""
+        token = self.signer.token(Purpose.CALENDAR, key)
+        return f"{self.base_url}/{Purpose.CALENDAR}/{token}/calendar.ics"
 
     def subscribe(self, publication: str) -> str:
         """The page on which anybody may subscribe."""

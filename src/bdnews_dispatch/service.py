@@ -71,7 +71,7 @@ from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.daily import Daily, read_time_of_day
 from bdnews_dispatch.scheduling.scheduler import scheduler
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.settings import EmailSettings, Settings
+from bdnews_dispatch.settings import EmailSettings, ReadSettings, Settings
 from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.telemetry import traces
 from bdnews_dispatch.watched_feeds.taking import FeedReader
@@ -254,10 +254,7 @@ def dkim_signer(settings: Settings) -> DkimSigner | None:
     Raises:
         SettingsError: a key can't be used.
     """
-    email = settings.email
-    domain = email.dkim_domain or email.from_address.rpartition("@")[2]
-    named = ((email.dkim_selector, email.dkim_key), (email.dkim_ed25519_selector, email.dkim_ed25519_key))
-    keys = load_keys([(domain, selector, Path(file)) for selector, file in named if file])
+    keys = load_keys(settings.dkim_files)
     return DkimSigner(keys) if keys else None
 
 
@@ -375,8 +372,9 @@ async def open_web(
     sandbox: Sandbox | None,
     demo: bool = False,
     guests: MutableMapping[str, str] | None = None,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[None]:
-    """The web pages on a listening socket."""
+    """The web pages on a listening socket. Args: read: for the console, which says where each value came from."""
     settings = parts.settings if parts.settings.wechat.appid else with_sandbox_account(parts.settings)
     app = make_web_app(
         settings=settings,
@@ -388,6 +386,7 @@ async def open_web(
         sandbox=sandbox,
         demo=demo,
         guests=guests,
+        read=read,
     )
     async with _answering(app, listening):
         yield
@@ -457,17 +456,20 @@ async def running(
     clock: Clock = system_clock,
     demo: bool = False,
     guests: MutableMapping[str, str] | None = None,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[tuple[Parts, Sandbox | None]]:
     """The service with these roles, while the context lasts; then drained.
 
     Args:
         demo: with the demo's page, for a browser on this machine.
         guests: who may sign in by the demo's links, by their secrets; read for as long as it runs.
+        read: the settings with where each value came from; None: the program has given them.
 
     Raises:
         BdnewsError: it can't start; says why and what to do.
     """
     async with AsyncExitStack() as stack:
+        read = read or ReadSettings.given(settings)
         # First of all: what is wrong with it is said before anything has begun.
         timetable = read_timetable(settings.schedule, settings.service.timezone)
         retention_at = read_time_of_day(settings.retention.at)
@@ -530,7 +532,7 @@ async def running(
             )
         if listening is not None:
             await stack.enter_async_context(
-                open_web(parts, listening, wake, sandbox=sandbox, demo=demo, guests=guests)
+                open_web(parts, listening, wake, sandbox=sandbox, demo=demo, guests=guests, read=read)
             )
         yield parts, sandbox
 
@@ -654,13 +656,15 @@ async def _working(worker: Worker) -> AsyncIterator[None]:
 
 
 async def serve(
-    settings: Settings, roles: Collection[Role], started: Callable[[Parts, Sandbox | None], Awaitable[None]]
+    read: ReadSettings,
+    roles: Collection[Role],
+    started: Callable[[Parts, Sandbox | None], Awaitable[None]],
 ) -> None:
     """Run until SIGTERM or Ctrl-C. Args: started: told once everything is up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings, roles) as (parts, sandbox):
+    async with running(read.settings, roles, read=read) as (parts, sandbox):
         await started(parts, sandbox)
         await stop.wait()

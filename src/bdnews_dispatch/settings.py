@@ -1,15 +1,20 @@
 """One frozen settings object, read once: config/bdnews.toml as shipped, your own file over it, then the environment.
 
-In: TOML files and BDNEWS_… variables. Out: `Settings`. Callers: cli/, tests. The defaults stand in config/bdnews.toml
-alone, so the file that people read can't disagree with the code.
+In: TOML files and BDNEWS_… variables. Out: `Settings`, and beside them where each value came from (`ReadSettings`).
+Callers: cli/, tests. The defaults stand in config/bdnews.toml alone, so the file that people read can't disagree with
+the code.
 """
 
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
@@ -225,6 +230,25 @@ class ConsoleSettings(_Group):
     undo_seconds: int = Field(ge=0, le=600)
 
 
+class SignInSettings(_Group):
+    second_factor: Literal["optional", "admins", "everybody"]
+    issuer: str
+    client_id: str
+    client_secret: SecretStr
+    provider_name: str
+
+    @model_validator(mode="after")
+    def _whole(self) -> "SignInSettings":
+        if not self.issuer:
+            return self
+        parts = urlsplit(self.issuer)
+        if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("issuer 须是 https:// 地址")
+        if not self.client_id:
+            raise ValueError("写了 issuer，也要写 client_id")
+        return self
+
+
 class OperationsSettings(_Group):
     host: str
     port: int = Port
@@ -253,6 +277,7 @@ class Settings(_Group):
     retention: RetentionSettings
     imports: ImportsSettings
     console: ConsoleSettings
+    sign_in: SignInSettings
     operations: OperationsSettings
 
     @property
@@ -267,8 +292,76 @@ class Settings(_Group):
         return email.letter_address or f"notice@{email.from_address.rpartition('@')[2]}"
 
     @property
+    def dkim_domain(self) -> str:
+        return self.email.dkim_domain or self.email.from_address.rpartition("@")[2]
+
+    @property
+    def dkim_files(self) -> list[tuple[str, str, Path]]:
+        """Domain, selector and file of each key that is named."""
+        email = self.email
+        named = ((email.dkim_selector, email.dkim_key), (email.dkim_ed25519_selector, email.dkim_ed25519_key))
+        return [(self.dkim_domain, selector, Path(file)) for selector, file in named if file]
+
+    @property
     def bounce_domain(self) -> str:
         return self.email.bounce_domain or self.email.from_address.rpartition("@")[2]
+
+
+class Place(StrEnum):
+    """Where a value can stand; of two places the later one here wins."""
+
+    SHIPPED = "shipped"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    #: By the program that started the service: `bdnews demo`, a test.
+    GIVEN = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from. `name`: the file's path, or the variable's name; empty otherwise."""
+
+    place: Place
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """Settings as they were read.
+
+    Attributes:
+        origins: of every setting, by `group.key`.
+        file: your own file; None where there is none.
+    """
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    file: Path | None = None
+
+    @classmethod
+    def given(cls, settings: Settings) -> Self:
+        """Of settings that no file has told."""
+        names = (
+            f"{group}.{key}"
+            for group in type(settings).model_fields
+            for key in getattr(settings, group).model_fields_set
+        )
+        return cls(settings, MappingProxyType(dict.fromkeys(names, Origin(Place.GIVEN))))
+
+    def changed(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """The same, but for some values that the program gives. Args: changes: by group and key, not checked."""
+        groups = {
+            group: getattr(self.settings, group).model_copy(update=values)
+            for group, values in changes.items()
+        }
+        given = {f"{group}.{key}": Origin(Place.GIVEN) for group, values in changes.items() for key in values}
+        settings = self.settings.model_copy(update=groups)
+        return type(self)(settings, MappingProxyType({**self.origins, **given}), self.file)
+
+
+def variable_of(group: str, key: str) -> str:
+    """The environment's name of a setting."""
+    return f"{PREFIX}{group}__{key}".upper()
 
 
 def load_settings(
@@ -277,6 +370,16 @@ def load_settings(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
+    """The settings alone. For arguments and errors see `read_settings`."""
+    return read_settings(environment, file=file, overrides=overrides).settings
+
+
+def read_settings(
+    environment: Mapping[str, str] | None = None,
+    *,
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> ReadSettings:
     """Read the settings.
 
     Args:
@@ -290,14 +393,19 @@ def load_settings(
     environment = os.environ if environment is None else environment
     merged = _read_toml(shipped("config") / "bdnews.toml")
     known = {group: set(keys) for group, keys in merged.items()}
+    origins = dict.fromkeys(_all_names(known), Origin(Place.SHIPPED))
     own = file or _own_file(environment)
     if own is not None:
-        _overlay(merged, _read_toml(own), known, where=str(own))
-    _overlay(merged, _from_environment(environment, known), known, where="environment")
+        of_file = Origin(Place.FILE, str(own))
+        _overlay(merged, origins, _read_toml(own), known, where=str(own), origin=lambda _: of_file)
+    values, variables = _from_environment(environment, known)
+    of_variable = {name: Origin(Place.ENVIRONMENT, variable) for name, variable in variables.items()}
+    _overlay(merged, origins, values, known, where="environment", origin=of_variable.__getitem__)
     if overrides:
-        _overlay(merged, overrides, known, where="overrides")
+        of_program = Origin(Place.GIVEN)
+        _overlay(merged, origins, overrides, known, where="overrides", origin=lambda _: of_program)
     try:
-        return Settings.model_validate(merged)
+        return ReadSettings(Settings.model_validate(merged), MappingProxyType(origins), own)
     except ValidationError as error:
         raise SettingsError(
             "\n".join(
@@ -324,8 +432,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"设置文件 {path} 不是正确的 TOML：{error}") from error
 
 
-def _from_environment(environment: Mapping[str, str], known: Mapping[str, set[str]]) -> dict[str, Any]:
+def _from_environment(
+    environment: Mapping[str, str], known: Mapping[str, set[str]]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values by group and key; and, by `group.key`, the variable that holds each."""
     found: dict[str, Any] = {}
+    variables: dict[str, str] = {}
     for name, text in environment.items():
         if not name.startswith(PREFIX) or name in _NOT_SETTINGS or name.startswith(_FOREIGN_PREFIXES):
             continue
@@ -333,7 +445,8 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, set[st
         if not separator:
             raise SettingsError(f"环境变量 {name} 不是一项设置", hint=_nearest(group, _all_names(known)))
         found.setdefault(group, {})[key] = _environment_value(text)
-    return found
+        variables[f"{group}.{key}"] = name
+    return found, variables
 
 
 def _environment_value(text: str) -> Any:
@@ -347,8 +460,15 @@ def _environment_value(text: str) -> Any:
 
 
 def _overlay(
-    target: dict[str, Any], source: Mapping[str, Any], known: Mapping[str, set[str]], *, where: str
+    target: dict[str, Any],
+    origins: dict[str, Origin],
+    source: Mapping[str, Any],
+    known: Mapping[str, set[str]],
+    *,
+    where: str,
+    origin: Callable[[str], Origin],
 ) -> None:
+    """Args: origin: of a setting of this source, by `group.key`."""
     for group, values in source.items():
         if group not in known:
             raise SettingsError(f"没有名为 {group} 的设置组（来自 {where}）", hint=_nearest(group, known))
@@ -359,6 +479,7 @@ def _overlay(
                 nearest = _nearest(f"{group}.{key}", _all_names(known))
                 raise SettingsError(f"没有名为 {group}.{key} 的设置（来自 {where}）", hint=nearest)
             target[group][key] = value
+            origins[f"{group}.{key}"] = origin(f"{group}.{key}")
 
 
 def _all_names(known: Mapping[str, set[str]]) -> Iterator[str]:
@@ -369,7 +490,7 @@ def _nearest(name: str, names: Any) -> str:
     close = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.0)
     if not close:
         return ""
-    variable = PREFIX + close[0].upper().replace(".", "__")
+    variable = variable_of(*close[0].split(".", 1)) if "." in close[0] else PREFIX + close[0].upper()
     return f"最接近的是 {close[0]}（环境变量 {variable}）。"
 
 

@@ -95,6 +95,13 @@ def test_people_can_be_added_listed_and_exported(machine: "Machine") -> None:
     assert (again["id"], again["status"]) == (added["id"], "unchanged")
     (person,) = machine.json("subscribers", "list")
     assert person["sections"] == ["policy"]
+    policy, local, *_ = machine.json("reports", "sections")
+    assert [policy["section"], policy["rate"], len(policy["points"])] == ["policy", None, 12]
+    assert (policy["points"][-1]["readers"], local["points"][-1]["readers"]) == (1, 0)
+    table = machine.folder / "sections.csv"
+    machine.run("reports", "sections", "--year", "2000", "--to", str(table))
+    assert table.read_text("utf-8-sig").count("国策要论,2000-") == 12
+    assert "栏目" in machine.run("reports", "sections", "--by", "issue").stdout
     exported = machine.folder / "out.csv"
     machine.run("subscribers", "export", "--output", str(exported))
     report = machine.json("subscribers", "import", str(exported), "--basis", "会场登记")

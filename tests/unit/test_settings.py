@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from bdnews_dispatch.errors import SettingsError
-from bdnews_dispatch.settings import Settings, load_settings
+from bdnews_dispatch.settings import (
+    Origin,
+    Place,
+    ReadSettings,
+    Settings,
+    load_settings,
+    read_settings,
+    variable_of,
+)
 from bdnews_dispatch.shipped import shipped
 
 
@@ -17,13 +25,6 @@ def test_the_shipped_file_holds_every_setting() -> None:
         for group, field in Settings.model_fields.items()
     }
     assert {group: set(keys) for group, keys in written.items()} == wanted
-
-
-def test_every_shipped_setting_has_a_comment() -> None:
-    for line in (shipped("config") / "bdnews.toml").read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            group = line
-        assert "\t" not in line, group
 
 
 def test_the_environment_wins_over_a_file(tmp_path: Path) -> None:
@@ -85,3 +86,46 @@ def test_a_wrong_value_does_not_show_itself() -> None:
         load_settings({"BDNEWS_SECURITY__SIGNING_KEYS": "a:not-a-list-but-secret"})
     assert "not-a-list-but-secret" not in str(caught.value)
     assert "security.signing_keys" in str(caught.value)
+
+
+def test_each_value_says_where_it_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[email]\nhost = "from.file"\nport = 26\n[web]\nport = 81\n', encoding="utf-8")
+    read = read_settings(
+        {"BDNEWS_CONFIG": str(file), "BDNEWS_email__HOST": "from.environment"},
+        overrides={"web": {"port": 82}},
+    )
+    assert (read.settings.email.host, read.settings.email.port, read.settings.web.port) == (
+        "from.environment",
+        26,
+        82,
+    )
+    assert read.file == file
+    assert read.origins["email.host"] == Origin(Place.ENVIRONMENT, "BDNEWS_email__HOST")
+    assert read.origins["email.port"] == Origin(Place.FILE, str(file))
+    assert read.origins["web.port"] == Origin(Place.GIVEN)
+    assert read.origins["web.host"] == Origin(Place.SHIPPED)
+    every = {f"{group}.{key}" for group, keys in read.settings.model_dump().items() for key in keys}
+    assert set(read.origins) == every
+
+
+def test_a_value_that_is_the_default_still_says_who_wrote_it() -> None:
+    read = read_settings({"BDNEWS_WEB__PORT": "8080"})
+    assert read.settings == load_settings({})
+    assert read.origins["web.port"] == Origin(Place.ENVIRONMENT, "BDNEWS_WEB__PORT")
+    assert variable_of("web", "port") == "BDNEWS_WEB__PORT"
+
+
+def test_what_the_program_changes_is_said_to_be_its_own() -> None:
+    read = read_settings({"BDNEWS_WEB__PORT": "81"})
+    changed = read.changed({"web": {"port": 82}, "delivery": {"allow": "nobody"}})
+    assert (changed.settings.web.port, read.settings.web.port) == (82, 81)
+    assert changed.origins["web.port"] == changed.origins["delivery.allow"] == Origin(Place.GIVEN)
+    assert changed.origins["web.host"] == Origin(Place.SHIPPED)
+    assert read.origins["web.port"] == Origin(Place.ENVIRONMENT, "BDNEWS_WEB__PORT")
+
+
+def test_settings_that_no_file_has_told_are_given() -> None:
+    given = ReadSettings.given(load_settings({}))
+    assert set(given.origins) == set(read_settings({}).origins)
+    assert set(given.origins.values()) == {Origin(Place.GIVEN)}

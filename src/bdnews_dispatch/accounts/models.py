@@ -1,9 +1,11 @@
-"""Tables of accounts: tokens of the JSON API and what they asked for once; users, their sessions, what they did."""
+"""Tables of accounts: tokens of the JSON API and what they asked for once; users, their second factors, their sessions,
+what they did.
+"""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Text
+from sqlalchemy import JSON, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from bdnews_dispatch.accounts.rights import Role
@@ -16,6 +18,7 @@ class ApiToken(SQLModel, table=True):
     Attributes:
         sha256: of the token. It is random and long: a slow hash would guard it no better.
         scope: names of rights; see rights.py.
+        user_id: whose it is: it never allows more than they may themselves. None: the machine's, by the command line.
         ends_at: not good from then on.
         used_at: when it was used last, to the minute.
     """
@@ -26,6 +29,7 @@ class ApiToken(SQLModel, table=True):
     sha256: str = Field(max_length=64, unique=True)
     scope: list[str] = Field(default_factory=list, sa_type=JSON)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    user_id: int | None = Field(default=None, index=True)
     ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -54,6 +58,11 @@ class User(SQLModel, table=True):
     Attributes:
         email_key: the address with its case folded: by it they sign in.
         password: by argon2id; empty: they have not chosen one yet, and can't sign in.
+        publications: keys of those that the role is for; none: for all.
+        language: of the pages they see: "zh" or "en".
+        totp_secret: what their authenticator app has (RFC 6238), sealed (sealing.py); empty: none.
+        totp_since: when they first showed a code of it; until then signing in does not ask for one.
+        totp_step: the last half minute whose code was taken: none is taken twice (RFC 6238 §5.2).
         disabled_at: from then on they can't sign in, and no session of theirs is good.
     """
 
@@ -64,6 +73,11 @@ class User(SQLModel, table=True):
     name: str = Field(default="", max_length=100)
     role: Role = Field(sa_type=enum_type(Role))
     password: str = Field(default="", max_length=200)
+    publications: list[str] = Field(default_factory=list, sa_type=JSON)
+    language: str = Field(default="zh", max_length=8)
+    totp_secret: str = Field(default="", max_length=300)
+    totp_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    totp_step: int = Field(default=0, sa_type=BigId)
     created_at: datetime = Field(sa_type=UtcDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -74,6 +88,7 @@ class ConsoleSession(SQLModel, table=True):
     Attributes:
         sha256: of the cookie's value, which is kept nowhere.
         csrf: stands in every form of this session.
+        browser: what it calls itself, as a family: so that its owner knows it again.
         seen_at: to the minute; a session that was not seen for long is over.
     """
 
@@ -83,8 +98,47 @@ class ConsoleSession(SQLModel, table=True):
     user_id: int = Field(foreign_key="console_user.id", index=True)
     csrf: str = Field(max_length=43)
     network: str = Field(default="", max_length=50)
+    browser: str = Field(default="", max_length=60)
     created_at: datetime = Field(sa_type=UtcDateTime)
     seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class HalfSignIn(SQLModel, table=True):
+    """Somebody whose password was right, and who has not shown a code yet. No session: it opens nothing.
+
+    Attributes:
+        sha256: of the cookie's value.
+        tries: codes that were wrong.
+    """
+
+    __tablename__ = "half_sign_in"
+    id: int | None = Field(default=None, primary_key=True)
+    sha256: str = Field(max_length=64, unique=True)
+    user_id: int = Field(foreign_key="console_user.id", index=True)
+    tries: int = 0
+    ends_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class RecoveryCode(SQLModel, table=True):
+    """Used once instead of an app's code. 80 random bits: a slow hash would guard it no better."""
+
+    __tablename__ = "recovery_code"
+    id: int | None = Field(default=None, primary_key=True)
+    sha256: str = Field(max_length=64, unique=True)
+    user_id: int = Field(foreign_key="console_user.id", index=True)
+    used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ProviderIdentity(SQLModel, table=True):
+    """Whom the OpenID provider's `sub` means here; an address may change hands, `sub` does not (OpenID Core §5.7)."""
+
+    __tablename__ = "provider_identity"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+    id: int | None = Field(default=None, primary_key=True)
+    issuer: str = Field(max_length=300)
+    subject: str = Field(max_length=255)
+    user_id: int = Field(foreign_key="console_user.id", index=True)
+    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class PasswordLink(SQLModel, table=True):
@@ -97,6 +151,19 @@ class PasswordLink(SQLModel, table=True):
     created_at: datetime = Field(sa_type=UtcDateTime)
     ends_at: datetime = Field(sa_type=UtcDateTime)
     used_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class CalendarAddress(SQLModel, table=True):
+    """The address by which a user's calendar program reads what is to be sent; at most one a user.
+
+    Attributes:
+        word: stands in the address; another one ends the address that there was.
+    """
+
+    __tablename__ = "calendar_address"
+    user_id: int = Field(primary_key=True, foreign_key="console_user.id")
+    word: str = Field(max_length=16)
+    made_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class SignInFailure(SQLModel, table=True):

@@ -3,7 +3,7 @@
 A right is also the scope of an API token: a token of a user never allows more than the user's own role.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 
@@ -63,6 +63,23 @@ RIGHTS: Mapping[Role, frozenset[Right]] = {
 }
 
 
-def allows(role: Role, right: Right) -> bool:
-    """Whether a role holds a right."""
-    return right in RIGHTS[role]
+#: What somebody of some publications may hold: all of it is done to an object of one publication. The others reach
+#: over all of them: a person may read several, a setting holds for every one.
+OF_A_PUBLICATION = frozenset(
+    {
+        Right.ISSUES_READ,
+        Right.ISSUES_WRITE,
+        Right.BULLETINS_READ,
+        Right.BULLETINS_WRITE,
+        Right.BULLETINS_APPROVE,
+        Right.DISPATCHES_READ,
+        Right.DISPATCHES_WRITE,
+        Right.REPORTS_READ,
+        Right.SETTINGS_READ,
+    }
+)
+
+
+def rights_of(role: Role, publications: Collection[str]) -> frozenset[Right]:
+    """What a user may. Args: publications: those that the role is for; none: all."""
+    return RIGHTS[role] & OF_A_PUBLICATION if publications else RIGHTS[role]

@@ -13,8 +13,8 @@ from hashlib import sha256
 from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.accounts.models import ApiToken
-from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.models import ApiToken, User
+from bdnews_dispatch.accounts.rights import Right, rights_of
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 
@@ -28,24 +28,42 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Who calls. Attributes: token_id: of the row. scope: what it may. unseen: `seen` has something to write."""
+    """Who calls.
+
+    Attributes:
+        token_id: of the row.
+        user_id: whose token it is; None: the machine's, made at the command line.
+        scope: what it may now.
+        unseen: `seen` has something to write.
+    """
 
     token_id: int
+    user_id: int | None
     name: str
     scope: frozenset[Right]
     unseen: bool
 
 
 async def make_token(
-    session: AsyncSession, clock: Clock, *, name: str, scope: Collection[Right], ends_at: datetime | None
-) -> str:
+    session: AsyncSession,
+    clock: Clock,
+    *,
+    name: str,
+    scope: Collection[Right],
+    ends_at: datetime | None,
+    user: User | None = None,
+) -> tuple[ApiToken, str]:
     """Make a token.
 
+    Args:
+        user: whose it is; None: the machine's.
+
     Returns:
-        The token. It can't be shown again.
+        Its row, and the token, which can't be shown again.
 
     Raises:
-        BdnewsError: the name is missing, no right is named, or it would be over already.
+        BdnewsError: the name is missing, no right is named or one that the user does not hold, or it would be over
+            already.
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= LONGEST_NAME:
@@ -55,33 +73,46 @@ async def make_token(
     now = clock()
     if ends_at is not None and ends_at <= now:
         raise BdnewsError("令牌的期限已经过了", hint="请写将来的一天。")
+    if user is not None and user.publications:
+        raise BdnewsError("只管几种刊物的用户不能建令牌", hint="API 管全部刊物；请管理员建。")
+    if user is not None and (beyond := set(scope) - rights_of(user.role, user.publications)):
+        raise BdnewsError(f"您自己没有的权限，令牌也不能有：{'、'.join(sorted(beyond))}")
     token = f"bdn_{secrets.token_urlsafe(_BYTES)}"
-    session.add(
-        ApiToken(
-            name=name,
-            sha256=_hash(token),
-            scope=sorted({right.value for right in scope}),
-            created_at=now,
-            ends_at=ends_at,
-        )
+    row = ApiToken(
+        name=name,
+        sha256=_hash(token),
+        scope=sorted({right.value for right in scope}),
+        user_id=user.id if user is not None else None,
+        created_at=now,
+        ends_at=ends_at,
     )
+    session.add(row)
     await session.flush()
-    return token
+    return row, token
 
 
 async def bearer_of(session: AsyncSession, clock: Clock, token: str) -> Bearer | None:
-    """Who shows this token; None: nobody that may come in. A right that no longer exists allows nothing."""
+    """Who shows this token; None: nobody that may come in.
+
+    A right that no longer exists allows nothing, nor does one that its user holds no more. The API reaches over all
+    publications: the token of somebody who is of some alone, by now, allows nothing.
+    """
     if not _FORM.fullmatch(token):
         return None
     now = clock()
     statement = select(ApiToken).where(ApiToken.sha256 == _hash(token), col(ApiToken.revoked_at).is_(None))
     found = (await session.exec(statement)).first()
-    if found is None or found.id is None or (found.ends_at is not None and found.ends_at <= now):
+    if found is None or found.id is None or not is_good(found, now):
+        return None
+    user = await session.get(User, found.user_id) if found.user_id is not None else None
+    if found.user_id is not None and (user is None or user.disabled_at is not None):
         return None
     known = set(Right)
     unseen = found.used_at is None or found.used_at < now - _SEEN_EVERY
     scope = frozenset(Right(text) for text in found.scope if text in known)
-    return Bearer(found.id, found.name, scope, unseen)
+    if user is not None:
+        scope = frozenset() if user.publications else scope & rights_of(user.role, ())
+    return Bearer(found.id, found.user_id, found.name, scope, unseen)
 
 
 async def seen(session: AsyncSession, clock: Clock, token_id: int) -> None:
@@ -96,9 +127,17 @@ async def seen(session: AsyncSession, clock: Clock, token_id: int) -> None:
     )
 
 
-async def tokens(session: AsyncSession) -> Sequence[ApiToken]:
-    """All of them, the newest first."""
-    return (await session.exec(select(ApiToken).order_by(col(ApiToken.id).desc()))).all()
+async def tokens(session: AsyncSession, user_id: int | None = None) -> Sequence[ApiToken]:
+    """All of them, or a user's own, the newest first."""
+    statement = select(ApiToken).order_by(col(ApiToken.id).desc())
+    if user_id is not None:
+        statement = statement.where(ApiToken.user_id == user_id)
+    return (await session.exec(statement)).all()
+
+
+def is_good(token: ApiToken, now: datetime) -> bool:
+    """Neither revoked nor over."""
+    return token.revoked_at is None and (token.ends_at is None or token.ends_at > now)
 
 
 async def revoke(session: AsyncSession, clock: Clock, token_id: int) -> ApiToken:

@@ -5,14 +5,14 @@ In: an address and a role. Out: rows; a link that is shown once. Callers: cli/, 
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from hashlib import sha256
 
 from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.accounts.models import ConsoleSession, PasswordLink, User
+from bdnews_dispatch.accounts.models import ConsoleSession, HalfSignIn, PasswordLink, ProviderIdentity, User
 from bdnews_dispatch.accounts.passwords import check_password, hash_password
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.clock import Clock
@@ -24,13 +24,25 @@ LONGEST_NAME = 100
 _BYTES = 32
 
 
-async def add_user(session: AsyncSession, clock: Clock, *, email: str, name: str, role: Role) -> User:
+async def add_user(
+    session: AsyncSession,
+    clock: Clock,
+    *,
+    email: str,
+    name: str,
+    role: Role,
+    publications: Collection[str] = (),
+) -> User:
     """Somebody new; they can't sign in before they have chosen a password.
 
+    Args:
+        publications: those that the role is for; none: all.
+
     Raises:
-        BdnewsError: it is no address.
+        BdnewsError: it is no address, or an admin would be one of some publications alone.
         StateError: there is somebody with this address.
     """
+    _check_reach(role, publications)
     email = email.strip()
     if (
         not 3 <= len(email) <= 254
@@ -45,6 +57,7 @@ async def add_user(session: AsyncSession, clock: Clock, *, email: str, name: str
         email_key=email.casefold(),
         name=" ".join(name.split())[:LONGEST_NAME],
         role=role,
+        publications=sorted(set(publications)),
         created_at=clock(),
     )
     session.add(user)
@@ -95,11 +108,22 @@ async def anybody(session: AsyncSession) -> bool:
     return bool((await session.exec(select(func.count()).select_from(User))).one())
 
 
-async def change_role(session: AsyncSession, user: User, role: Role) -> None:
-    """Raises: StateError: nobody would be left who may manage users."""
+async def change_role(
+    session: AsyncSession, user: User, role: Role, publications: Collection[str] = ()
+) -> None:
+    """Another role, at once.
+
+    Args:
+        publications: those that it is for; none: all.
+
+    Raises:
+        StateError: nobody would be left who may manage users.
+        BdnewsError: an admin would be one of some publications alone.
+    """
+    _check_reach(role, publications)
     if user.role is Role.ADMIN and role is not Role.ADMIN:
         await _another_admin(session, user)
-    user.role = role
+    user.role, user.publications = role, sorted(set(publications))
     session.add(user)
     await session.flush()
 
@@ -122,8 +146,9 @@ async def enable(session: AsyncSession, user: User) -> None:
 
 
 async def end_sessions(session: AsyncSession, user: User) -> None:
-    """Sign them out everywhere."""
+    """Sign them out everywhere, also where they are halfway in."""
     await session.execute(delete(ConsoleSession).where(col(ConsoleSession.user_id) == user.id))
+    await session.execute(delete(HalfSignIn).where(col(HalfSignIn.user_id) == user.id))
 
 
 async def make_link(session: AsyncSession, clock: Clock, user: User) -> str:
@@ -166,6 +191,29 @@ async def choose_password(session: AsyncSession, clock: Clock, secret: str, pass
     )
     await end_sessions(session, user)
     return user
+
+
+async def change_password(session: AsyncSession, clock: Clock, user: User, password: str) -> None:
+    """By who has shown the one before; they are signed out everywhere, and links to choose one are no longer good.
+
+    Raises:
+        PasswordError: it can't be a password.
+    """
+    check_password(password, email=user.email)
+    user.password = await asyncio.to_thread(hash_password, password)
+    session.add(user)
+    await _end_links(session, clock, user)
+    await end_sessions(session, user)
+
+
+async def unbind(session: AsyncSession, user: User) -> None:
+    """Whom the OpenID provider knows them as is forgotten; the next sign-in there binds by the verified address."""
+    await session.execute(delete(ProviderIdentity).where(col(ProviderIdentity.user_id) == user.id))
+
+
+def _check_reach(role: Role, publications: Collection[str]) -> None:
+    if role is Role.ADMIN and publications:
+        raise BdnewsError("管理员总是管全部刊物", hint="只管几种刊物的，请给编辑、审核或分析的角色。")
 
 
 async def _end_links(session: AsyncSession, clock: Clock, user: User) -> None:

@@ -59,8 +59,10 @@ async def find(session: AsyncSession, draft_id: int) -> BulletinDraft:
     return found
 
 
-async def drafts(session: AsyncSession, limit: int) -> list[BulletinDraft]:
-    """Those that wait first, then the ones changed last."""
+async def drafts(
+    session: AsyncSession, limit: int, publications: Collection[str] = ()
+) -> list[BulletinDraft]:
+    """Those that wait first, then the ones changed last. Args: publications: of these alone; none: of all."""
     statement = (
         select(BulletinDraft)
         .where(BulletinDraft.state != DraftState.DISCARDED)
@@ -71,6 +73,8 @@ async def drafts(session: AsyncSession, limit: int) -> list[BulletinDraft]:
         )
         .limit(limit)
     )
+    if publications:
+        statement = statement.where(col(BulletinDraft.publication).in_(publications))
     return list(await session.exec(statement))
 
 

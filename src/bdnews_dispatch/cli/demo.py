@@ -15,7 +15,7 @@ import click
 from sqlmodel import col, select
 
 from bdnews_dispatch.cli.importing import bring, run_here
-from bdnews_dispatch.cli.session import settings_and_logs
+from bdnews_dispatch.cli.session import read_and_logs
 from bdnews_dispatch.demo.filling import ADMIN, REVIEWER, fill
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
@@ -25,7 +25,7 @@ from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
 from bdnews_dispatch.service import Role, listen, running
-from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.settings import ReadSettings
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.imports.starting import Choices, begin, choose
 from bdnews_dispatch.tracking.machines import the_machines
@@ -42,14 +42,15 @@ _GUESTS = (("管理员", ADMIN), ("审核者", REVIEWER))
 @click.option("--once", is_flag=True, help="做完全部后打印所发内容（JSON）并结束。")
 def demo(*, once: bool) -> None:
     """用样刊走一遍全程：收入、发布、分发到沙箱，再看打开、点击与退订。"""
-    settings = _demo_settings(settings_and_logs(), once=once)
+    read = _demo_settings(read_and_logs(), once=once)
     try:
-        asyncio.run(_demo(settings, once=once))
+        asyncio.run(_demo(read, once=once))
     except KeyboardInterrupt:
         click.echo("已停止。")
 
 
-def _demo_settings(settings: Settings, *, once: bool) -> Settings:
+def _demo_settings(read: ReadSettings, *, once: bool) -> ReadSettings:
+    settings = read.settings
     if not once:
         listen(settings.web.host, settings.web.port).close()  # a demo that runs there keeps its folder
     folder = settings.service.data_folder / ("demo-once" if once else f"demo-{settings.web.port}")
@@ -64,17 +65,15 @@ def _demo_settings(settings: Settings, *, once: bool) -> Settings:
         "schedule": {"tick_seconds": 2.0},  # what was made up is counted soon
         "web": {"port": 0, "base_url": ""} if once else {"base_url": ""},
     }
-    return settings.model_copy(
-        update={name: getattr(settings, name).model_copy(update=values) for name, values in changes.items()}
-    )
+    return read.changed(changes)
 
 
-async def _demo(settings: Settings, *, once: bool) -> None:
+async def _demo(read: ReadSettings, *, once: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     guests = {secrets.token_urlsafe(16): email for _, email in _GUESTS}
-    async with running(settings, list(Role), demo=True, guests=guests) as (parts, sandbox):
+    async with running(read.settings, list(Role), demo=True, guests=guests, read=read) as (parts, sandbox):
         assert sandbox is not None  # noqa: S101  # its ports were chosen freely
         sent = await _whole_job(parts, sandbox)
         base = parts.settings.base_url

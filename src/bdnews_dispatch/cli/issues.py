@@ -102,7 +102,9 @@ def list_(publication: str | None, *, as_json: bool) -> None:
 
     async def work(parts: Parts) -> list[dict[str, Any]]:
         async with parts.database.read() as session:
-            return [_facts(issue) for issue in await list_issues(session, publication)]
+            return [
+                _facts(issue) for issue in await list_issues(session, (publication,) if publication else ())
+            ]
 
     found = with_parts(work)
     emit(

@@ -14,7 +14,9 @@ from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.reports import reading, tables
 from bdnews_dispatch.reports.models import Dimension
+from bdnews_dispatch.reports.periods import days_of
 from bdnews_dispatch.reports.reading import DispatchReport, Figures, Headline, Line
+from bdnews_dispatch.reports.sections import By, SectionYear, as_table, section_years
 from bdnews_dispatch.reports.words import DIMENSIONS, label_of
 from bdnews_dispatch.service import open_keeper
 
@@ -25,7 +27,7 @@ _to_option = click.option(
 
 @click.group()
 def reports() -> None:
-    """报告：一次发送的结果，一段时间的各次发送，订阅者的增减。"""
+    """报告：一次发送的结果，一段时间的各次发送，各栏目的一年，订阅者的增减。"""
 
 
 @reports.command()
@@ -134,6 +136,67 @@ def growth(publication: str | None, since: Any, until: Any, *, as_json: bool) ->
         text=lambda: table(
             [[row["name"], row["joined"], row["gone"], row["joined"] - row["gone"]] for row in found],
             ["栏目", "加入", "离开", "净增"],
+        ),
+    )
+
+
+@reports.command()
+@click.option("--publication", help="刊物；省略为默认。")
+@click.option("--year", type=click.IntRange(2000, 2100), help="哪一年；省略为最近 12 个月。")
+@click.option(
+    "--by",
+    type=click.Choice([by.value for by in By]),
+    default=By.MONTH.value,
+    help="一行是一个月，还是一期。",
+)
+@_to_option
+@json_option
+def sections(publication: str | None, year: int | None, by: str, file: Path | None, *, as_json: bool) -> None:
+    """各栏目的一年：收到的人里多少人点击，有多少读者。"""
+
+    async def work(parts: Parts) -> tuple[Publication, Sequence[SectionYear]]:
+        zone, now = parts.settings.service.timezone, parts.clock()
+        found = parts.publications.named(publication)
+        first, last = days_of(year, now.astimezone(zone).date())
+        async with parts.database.read() as session:
+            return found, await section_years(session, found, By(by), first, last, zone, now)
+
+    found, years = with_parts(work)
+    names = {section.key: section.name for section in found.sections}
+    cells = as_table(years, names, By(by))
+    if file is not None:
+        tables.write_table(file, cells)
+        click.echo(f"已写入 {file}（{len(cells) - 1} 行）")
+        return
+    emit(
+        [
+            {
+                "section": one.section,
+                "got": one.got,
+                "clicked": one.clicked,
+                "rate": one.rate,
+                "points": [
+                    {**asdict(point), "day": point.day.isoformat(), "rate": point.rate}
+                    for point in one.points
+                ],
+            }
+            for one in years
+        ],
+        as_json=as_json,
+        text=lambda: table(
+            [
+                [
+                    names.get(one.section, one.section),
+                    point.name,
+                    point.got,
+                    point.clicked,
+                    _percent(point.rate),
+                    point.readers,
+                ]
+                for one in years
+                for point in one.points
+            ],
+            [str(word) for word in cells[0]],
         ),
     )
 

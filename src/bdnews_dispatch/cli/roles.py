@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bdnews_dispatch.cli.session import settings_and_logs
+from bdnews_dispatch.cli.session import read_and_logs, settings_and_logs
 from bdnews_dispatch.cli.users import invitation_of_the_first
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.parts import Parts
@@ -55,7 +55,7 @@ def sandbox() -> None:
 
 
 def _run(roles: Collection[Role]) -> None:
-    settings = settings_and_logs()
+    read = read_and_logs()
 
     async def started(parts: Parts, stand_in: Sandbox | None) -> None:
         if Role.WEB in roles:
@@ -76,7 +76,7 @@ def _run(roles: Collection[Role]) -> None:
             )
         click.echo("已启动，Ctrl-C 停止。")
 
-    _until_interrupted(serve_roles(settings, roles, started))
+    _until_interrupted(serve_roles(read, roles, started))
 
 
 def _until_interrupted(work: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from bdnews_dispatch.parts import Parts, open_parts
-from bdnews_dispatch.settings import Settings, load_settings
+from bdnews_dispatch.settings import ReadSettings, Settings, read_settings
 from bdnews_dispatch.telemetry import set_up_logs
 
 Result = TypeVar("Result")
@@ -35,9 +35,14 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def settings_and_logs() -> Settings:
     """Read the settings and set up logs by them."""
-    settings = load_settings()
-    set_up_logs(settings.service.log_level, settings.service.log_format)
-    return settings
+    return read_and_logs().settings
+
+
+def read_and_logs() -> ReadSettings:
+    """The same, with where each value came from: for who shows it."""
+    read = read_settings()
+    set_up_logs(read.settings.service.log_level, read.settings.service.log_format)
+    return read
 
 
 def with_parts(work: Callable[[Parts], Awaitable[Result]]) -> Result:

@@ -37,10 +37,9 @@ def add(name: str, scope: tuple[str, ...], days: int | None, *, as_json: bool) -
     async def work(parts: Parts) -> str:
         ends_at = parts.clock() + timedelta(days=days) if days else None
         async with parts.database.write() as session:
-            token = await make_token(
+            made, token = await make_token(
                 session, parts.clock, name=name, scope=[Right(text) for text in scope], ends_at=ends_at
             )
-            (made, *_) = await all_tokens(session)
             await log.record(
                 session,
                 parts.clock,

@@ -21,7 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from bdnews_dispatch.errors import SettingsError
 
@@ -88,6 +88,21 @@ class DkimKey:
     domain: str
     selector: str
     private: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+    @property
+    def name(self) -> str:
+        """Where the record stands."""
+        return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def record(self) -> str:
+        """What the TXT record says: the public half (RFC 6376 §3.6.1, RFC 8463 §4)."""
+        public = self.private.public_key()
+        if isinstance(public, rsa.RSAPublicKey):
+            kind, octets = "rsa", public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        else:
+            kind, octets = "ed25519", public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return f"v=DKIM1; k={kind}; p={b2a_base64(octets, newline=False).decode()}"
 
 
 class _Folded(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bdnews_dispatch.errors import SettingsError
 
 #: As the platform gives them: an o and more of the same alphabet.
-_OPENID = re.compile(r"o[A-Za-z0-9_-]{5,63}")
+OPENID = re.compile(r"o[A-Za-z0-9_-]{5,63}")
 _NOBODY = {"", "nobody", "none"}
 _EVERYBODY = {"everybody", "everyone", "all", "*"}
 
@@ -43,7 +43,7 @@ class Reach:
                     f"设置 delivery.allow 中的“{entry}”不能与其他值并列",
                     hint="写 nobody、everybody，或以逗号分隔的地址、@域名、openid。",
                 )
-            if "@" not in entry and not _OPENID.fullmatch(entry):
+            if "@" not in entry and not OPENID.fullmatch(entry):
                 nearest = difflib.get_close_matches(entry.lower(), ["nobody", "everybody"], n=1)
                 raise SettingsError(
                     f"设置 delivery.allow 中的“{entry}”既不是地址、@域名，也不是 openid",

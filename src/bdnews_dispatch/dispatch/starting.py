@@ -90,6 +90,11 @@ def issue_dispatch(
     )
 
 
+def period_cause(publication: str, cadence: Cadence, due_at: datetime) -> str:
+    """Names a run of the timetable, and the dispatch that it makes. Args: due_at: aware UTC."""
+    return f"{cadence}:{publication}:{due_at.isoformat()}"
+
+
 async def start_period(
     session: AsyncSession,
     clock: Clock,
@@ -118,7 +123,7 @@ async def start_period(
         session,
         clock,
         Dispatch(
-            cause=f"{cadence}:{publication}:{until.isoformat()}",
+            cause=period_cause(publication, cadence, until),
             kind=DispatchKind.PERIOD,
             publication=publication,
             issues=[{"id": issue.id, "revision": issue.revision} for issue in issues if issue.id is not None],

@@ -1,6 +1,6 @@
 """Publishing: review → published → withdrawn. Callers: intake, cli/, later the console."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -56,7 +56,7 @@ async def find_issue(session: AsyncSession, publication: str, total_number: int)
         )
     ).first()
     if found is None:
-        newest = [str(issue.total_number) for issue in await list_issues(session, publication, limit=5)]
+        newest = [str(issue.total_number) for issue in await list_issues(session, (publication,), limit=5)]
         hint = (
             f"最近的总期号：{'、'.join(newest)}。"
             if newest
@@ -67,10 +67,10 @@ async def find_issue(session: AsyncSession, publication: str, total_number: int)
 
 
 async def list_issues(
-    session: AsyncSession, publication: str | None = None, *, limit: int = 50
+    session: AsyncSession, publications: Collection[str] = (), *, limit: int = 50
 ) -> Sequence[Issue]:
-    """The newest issues first."""
+    """The newest issues first. Args: publications: of these alone; none: of all."""
     statement = select(Issue).order_by(col(Issue.total_number).desc(), col(Issue.id)).limit(limit)
-    if publication is not None:
-        statement = statement.where(Issue.publication == publication)
+    if publications:
+        statement = statement.where(col(Issue.publication).in_(publications))
     return (await session.exec(statement)).all()

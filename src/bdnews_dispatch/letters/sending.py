@@ -124,7 +124,7 @@ class Letterbox:
             logger.warning("letter.not_recorded", extra={"letter": letter.id, "error": type(error).__name__})
 
     async def _send(self, letter: Letter, request: Request | None) -> None:
-        if request is None and letter.kind is not LetterKind.TEST:
+        if request is None and letter.kind not in (LetterKind.TEST, LetterKind.NOTICE):
             outcome = Outcome(OutcomeKind.REFUSED, "request.over")  # it was deleted
         elif request is not None and (request.done_at is not None or request.expires_at <= self._clock()):
             outcome = Outcome(OutcomeKind.REFUSED, "request.over")

@@ -1,11 +1,13 @@
 """The token's row: read, claimed, written by compare-and-swap, so that any number of processes ask once (ADR 0017).
 
-In: the database, the appid, the app's secret. Out: what channels/wechat/token.py needs as `TokenStore`. Called by
-service.py. The token is sealed with a key made from the app's secret, which lies outside the database: who has it can
-ask for a token anyway, so the row adds nothing to lose. A row that another secret has sealed counts as empty.
+In: the database, the appid, the app's secret. Out: what channels/wechat/token.py needs as `TokenStore`; for people, how
+it stands, without the token. Called by service.py, the console. The token is sealed with a key made from the app's
+secret, which lies outside the database: who has it can ask for a token anyway, so the row adds nothing to lose. A row
+that another secret has sealed counts as empty.
 """
 
 import base64
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, and_, or_, update
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.channels.wechat.token import FORCE_A_DAY, FORCE_APART_SECONDS, StoredToken
 from bdnews_dispatch.clock import Clock, beijing
@@ -23,6 +26,30 @@ from bdnews_dispatch.official_account.models import WeChatToken
 
 #: Whoever asked and died is waited for no longer than this; more than the time-out of two calls.
 CLAIM = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenState:
+    """How the token stands.
+
+    Attributes:
+        ends_at: None: there has not been one yet.
+        renewed: how often one was fetched.
+        forced_today: of FORCE_A_DAY.
+    """
+
+    ends_at: datetime | None
+    renewed: int
+    forced_today: int
+
+
+async def token_state(session: AsyncSession, clock: Clock, appid: str) -> TokenState:
+    """Of this appid; nothing of the token itself."""
+    row = await session.get(WeChatToken, appid)
+    if row is None:
+        return TokenState(None, 0, 0)
+    today = row.forced_day == f"{beijing(clock()):%Y-%m-%d}"
+    return TokenState(row.ends_at, row.version, row.forced_count if today else 0)
 
 
 class TokenRow:

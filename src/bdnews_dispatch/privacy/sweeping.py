@@ -1,6 +1,6 @@
 """Deleting or emptying very many rows: a thousand a transaction, and behind each as much time for everybody else.
 
-In: which rows. Out: how many went. Caller: retention. Whatever ends it half-way, it goes on where it was.
+In: which rows. Out: how many went, or would. Caller: retention. Whatever ends it half-way, it goes on where it was.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, delete, func, update
+from sqlalchemy import ColumnElement, Delete, Update, and_, case, delete, func, update
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,6 +17,8 @@ from bdnews_dispatch.db.engine import Database
 
 #: Rows a transaction. Measured: on SQLite, where nobody else writes meanwhile, some 10 ms.
 BATCH = 1_000
+#: As many of a table's oldest rows are looked at to tell people how many are due.
+GLANCE = 10_000
 #: The longest rest behind a batch, in seconds; otherwise it is as long as the batch was.
 LONGEST_REST = 1.0
 
@@ -35,6 +37,7 @@ class Doomed:
         also: what else must hold.
         in_order: rows are only ever added, each with the time of then: looking ends with a batch in which none is too
             old, so that no index on the time is needed and the young ones are not read.
+        indexed: an index leads to those that are too old.
         values: what the rows hold then; None: they are deleted.
         first: statements for rows that name these, by ids; in the same transaction.
     """
@@ -43,6 +46,7 @@ class Doomed:
     too_old: ColumnElement[bool]
     also: ColumnElement[bool] | None = None
     in_order: bool = False
+    indexed: bool = False
     values: Mapping[str, Any] | None = None
     first: Callable[[Sequence[int]], Sequence[Any]] = _nothing
 
@@ -61,6 +65,35 @@ async def count(session: AsyncSession, doomed: Doomed) -> int:
     """How many rows there are; reads the whole table where nothing helps."""
     statement = select(func.count()).select_from(doomed.table).where(doomed.which)
     return int((await session.exec(statement)).one())
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How many rows there are; `more`: of those that were looked at, and there may be others."""
+
+    number: int
+    more: bool
+
+
+async def glance(session: AsyncSession, doomed: Doomed) -> Glance:
+    """How many of the table's oldest rows there are, at a bounded cost."""
+    if doomed.indexed:
+        due_ones = select(doomed.id).where(doomed.which).limit(GLANCE + 1).subquery()
+        found = int((await session.exec(select(func.count()).select_from(due_ones))).one())
+        return Glance(min(found, GLANCE), found > GLANCE)
+    oldest = (
+        select(case((doomed.which, 1), else_=0).label("due"), doomed.too_old.label("old"))
+        .select_from(doomed.table)
+        .order_by(doomed.id)
+        .limit(GLANCE + 1)
+        .subquery()
+    )
+    looked_at = select(
+        func.count(), func.coalesce(func.sum(oldest.c.due), 0), func.max(case((oldest.c.old, 0), else_=1))
+    )
+    rows, due, any_young = (await session.exec(looked_at)).one()
+    # Rows in order: behind a young one there is no old one.
+    return Glance(int(due), rows > GLANCE and not (doomed.in_order and any_young))
 
 
 async def sweep(database: Database, doomed: Doomed) -> int:

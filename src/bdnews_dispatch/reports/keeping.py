@@ -5,10 +5,11 @@ finds what was left; two at once write the same.
 """
 
 import time
+from collections.abc import Mapping
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Update, delete, update
+from sqlalchemy import Update, delete, func, update
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,7 +20,7 @@ from bdnews_dispatch.dispatch.models import Dispatch, DispatchChange
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.reports.counting import count_dispatch
-from bdnews_dispatch.reports.growth import count_day, first_day
+from bdnews_dispatch.reports.growth import bounds, count_day, count_held, first_day
 from bdnews_dispatch.reports.models import CountedDispatch, Growth, Rollup
 from bdnews_dispatch.tracking.judging import Judge
 
@@ -104,18 +105,25 @@ class Keeper:
             return [id_ for id_ in (await session.exec(statement)).all() if id_ is not None]
 
     async def _close_days(self) -> None:
-        """Growth of every day that is over."""
+        """Growth of every day that is over.
+
+        All days together are who has an agreement now: who was erased since is in no agreement any more and left on
+        the last of the days that are closed here; what was written when its day was closed already counts there.
+        """
         today = self._clock().astimezone(self._zone).date()
         for publication in self._publications:
             async with self._database.read() as session:
                 day = await _first_open_day(session, publication, self._zone)
             while day is not None and day < today:
-                await self._close(publication, day)
+                await self._close(publication, day, last=day + timedelta(days=1) == today)
                 day += timedelta(days=1)
 
-    async def _close(self, publication: str, day: date) -> None:
+    async def _close(self, publication: str, day: date, *, last: bool) -> None:
         async with self._database.read() as session:
             changes = await count_day(session, publication, day, self._zone)
+            if last:
+                held = await count_held(session, publication, bounds(day, self._zone)[1])
+                changes = _mended(changes, await _counted_before(session, publication, day), held)
         async with self._database.write_beside() as session:
             for section, (joined, gone) in changes.items():
                 row = {
@@ -130,6 +138,30 @@ class Keeper:
 
 def _counted(dispatch_id: int) -> Update:
     return update(CountedDispatch).where(col(CountedDispatch.dispatch_id) == dispatch_id)
+
+
+def _mended(
+    changes: Mapping[str, tuple[int, int]], before: Mapping[str, int], held: Mapping[str, int]
+) -> dict[str, tuple[int, int]]:
+    """With what is missing between those who were there before the day and those who are there behind it."""
+    mended = {}
+    for section in sorted({*changes, *before, *held}):
+        joined, gone = changes.get(section, (0, 0))
+        missing = held.get(section, 0) - before.get(section, 0) - joined + gone
+        joined, gone = joined + max(missing, 0), gone + max(-missing, 0)
+        if joined or gone or section == "":
+            mended[section] = (joined, gone)
+    return mended
+
+
+async def _counted_before(session: AsyncSession, publication: str, day: date) -> dict[str, int]:
+    """Section → people, by the days before this one."""
+    statement = (
+        select(col(Growth.section), func.sum(col(Growth.joined) - col(Growth.gone)))
+        .where(col(Growth.publication) == publication, col(Growth.day) < day)
+        .group_by(col(Growth.section))
+    )
+    return {section: int(net) for section, net in (await session.exec(statement)).all()}
 
 
 async def _first_open_day(session: AsyncSession, publication: str, zone: ZoneInfo) -> date | None:

@@ -4,7 +4,7 @@ In: a dispatch, or a publication and days. Out: figures with their rates. Caller
 Nothing is counted here but today's growth, so that a year with 50,000,000 hits is some thousand rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from statistics import median
@@ -84,6 +84,12 @@ class Figures:
         """Of what was delivered."""
         return _part(self.complained, self.delivered)
 
+    @classmethod
+    def sum(cls, parts: "Iterable[Figures]") -> "Figures":
+        """Of dispatches that have nobody in common."""
+        rows = [[getattr(part, name) for name in FIGURES] for part in parts]
+        return cls(*(sum(column) for column in zip(*rows, strict=True)))
+
     def rates(self) -> dict[str, float | None]:
         """All of them by name."""
         return {name: getattr(self, name) for name in RATES}
@@ -157,10 +163,10 @@ async def report(session: AsyncSession, dispatch_id: int) -> DispatchReport:
     total = Figures()
     for row in rows:
         if row.dimension is Dimension.ALL:
-            total = _figures(row)
+            total = figures_of(row)
         else:
             label = labels.get(row.value, "") if row.dimension is Dimension.ARTICLE else ""
-            lines[row.dimension].append(Line(row.value, label, _figures(row)))
+            lines[row.dimension].append(Line(row.value, label, figures_of(row)))
     for dimension, found in lines.items():
         if dimension is Dimension.HOUR:
             found.sort(key=lambda line: line.value)
@@ -168,7 +174,7 @@ async def report(session: AsyncSession, dispatch_id: int) -> DispatchReport:
             found.sort(key=lambda line: (-line.figures.clicked, int(line.value)))
         else:
             found.sort(key=lambda line: (-line.figures.planned, line.value))
-    before = await _before(session, dispatch)
+    earlier = await comparable(session, dispatch)
     named = await titles(session, [dispatch_id])
     return DispatchReport(
         Headline(
@@ -182,8 +188,8 @@ async def report(session: AsyncSession, dispatch_id: int) -> DispatchReport:
         dispatch.publication,
         dispatch.state,
         lines,
-        medians(before),
-        len(before),
+        medians(list(earlier.values())),
+        len(earlier),
     )
 
 
@@ -195,7 +201,7 @@ async def over_time(
         sa_select(Dispatch, Rollup, CountedDispatch)
         .outerjoin(Rollup, _total())
         .outerjoin(CountedDispatch, col(CountedDispatch.dispatch_id) == col(Dispatch.id))
-        .where(*_within(publication, first, last, zone))
+        .where(*within(publication, first, last, zone))
         .order_by(col(Dispatch.created_at).desc(), col(Dispatch.id).desc())
     )
     rows = (await session.execute(statement)).all()
@@ -207,7 +213,7 @@ async def over_time(
             dispatch.kind,
             dispatch.created_at,
             counted.counted_at if counted is not None else None,
-            _figures(row) if row is not None else Figures(),
+            figures_of(row) if row is not None else Figures(),
         )
         for dispatch, row, counted in rows
     ]
@@ -221,7 +227,7 @@ async def summed(
     statement = (
         select(Rollup.value, *sums)
         .join(Dispatch, col(Dispatch.id) == col(Rollup.dispatch_id))
-        .where(col(Rollup.dimension) == dimension, *_within(publication, first, last, zone))
+        .where(col(Rollup.dimension) == dimension, *within(publication, first, last, zone))
         .group_by(col(Rollup.value))
     )
     rows = (await session.execute(statement)).all()
@@ -249,16 +255,17 @@ async def growth(
     return [Movement(section, *sums[section]) for section in sorted(sums)]
 
 
-def medians(before: Sequence[Figures]) -> dict[str, float | None]:
+def medians(earlier: Sequence[Figures]) -> dict[str, float | None]:
     """The median of each rate, of those that have it."""
     found: dict[str, float | None] = {}
-    for name in RATES if before else ():
-        known = [rate for figures in before if (rate := getattr(figures, name)) is not None]
+    for name in RATES if earlier else ():
+        known = [rate for figures in earlier if (rate := getattr(figures, name)) is not None]
         found[name] = median(known) if known else None
     return found
 
 
-async def _before(session: AsyncSession, dispatch: Dispatch) -> list[Figures]:
+async def comparable(session: AsyncSession, dispatch: Dispatch) -> Mapping[int, Figures]:
+    """Earlier dispatches that one can be compared with, by number: of its kind, of its cadence, the latest ones."""
     statement = (
         select(Rollup)
         .join(Dispatch, col(Dispatch.id) == col(Rollup.dispatch_id))
@@ -272,14 +279,15 @@ async def _before(session: AsyncSession, dispatch: Dispatch) -> list[Figures]:
         .order_by(col(Dispatch.created_at).desc())
         .limit(EARLIER)
     )
-    return [_figures(row) for row in (await session.exec(statement)).all()]
+    return {row.dispatch_id: figures_of(row) for row in (await session.exec(statement)).all()}
 
 
 def _total() -> ColumnElement[bool]:
     return (col(Rollup.dispatch_id) == col(Dispatch.id)) & (col(Rollup.dimension) == Dimension.ALL)
 
 
-def _within(publication: str, first: date, last: date, zone: ZoneInfo) -> tuple[ColumnElement[bool], ...]:
+def within(publication: str, first: date, last: date, zone: ZoneInfo) -> tuple[ColumnElement[bool], ...]:
+    """Dispatches of a publication that began on these days, both included."""
     return (
         col(Dispatch.publication) == publication,
         col(Dispatch.created_at) >= bounds(first, zone)[0],
@@ -287,7 +295,8 @@ def _within(publication: str, first: date, last: date, zone: ZoneInfo) -> tuple[
     )
 
 
-def _figures(row: Rollup) -> Figures:
+def figures_of(row: Rollup) -> Figures:
+    """What is in a row."""
     return Figures(*(getattr(row, name) for name in FIGURES))
 
 

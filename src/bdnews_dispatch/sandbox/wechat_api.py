@@ -128,6 +128,7 @@ class WeChatApi:
             "user/info": Endpoint(
                 "GET", lambda query: self._platform.user_info(str(query.get("openid", "")))
             ),
+            "getcallbackip": Endpoint("GET", lambda _: {"ip_list": ["127.0.0.1"]}),
             "template/get_all_private_template": Endpoint("GET", lambda _: {"template_list": [_template()]}),
         }
         self._desks.quotas.known = frozenset(known)

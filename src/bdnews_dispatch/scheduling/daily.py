@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
@@ -37,6 +38,17 @@ def last_due(now: datetime, at: time, zone: ZoneInfo) -> datetime:
     if due > local:
         due = datetime.combine(local.date() - timedelta(days=1), at, tzinfo=zone)
     return due.astimezone(UTC)
+
+
+async def last_clean_up(session: AsyncSession) -> ScheduledRun | None:
+    """The latest run of retention; None: there has been none."""
+    statement = (
+        select(ScheduledRun)
+        .where(ScheduledRun.timetable == _TIMETABLE)
+        .order_by(col(ScheduledRun.due_at).desc())
+        .limit(1)
+    )
+    return (await session.exec(statement)).first()
 
 
 class Daily:

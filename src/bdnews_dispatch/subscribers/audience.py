@@ -1,18 +1,20 @@
 """Whom a dispatch may reach: people with a current subscription, slice by slice.
 
 In: a publication, a target, how far planning is. Out: frozen `Person`s. Callers: dispatch planning (`slice_of`), the
-ledger's stores (`people_by`, `people_from`: what is true of them when they are claimed), the demo's page (`people`).
+ledger's stores (`people_by`, `people_from`: what is true of them when they are claimed), the demo's page
+(`people`), the console (`readers_by_section`).
 """
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from asyncpg import Connection
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import Text, and_, cast, exists, func, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -80,6 +82,26 @@ async def slice_of(
     if now is not None:
         statement = statement.where(target.condition(now))
     return [_person(row) for row in (await session.execute(statement)).all()]
+
+
+async def readers_by_section(session: AsyncSession, publication: str) -> tuple[int, dict[str, int]]:
+    """How many read the whole issue; and, of the others, how many read each section, by its key.
+
+    Rows are counted by what was chosen: some dozens of different sets, whoever many people there are.
+    """
+    chosen = cast(col(Subscription.sections), Text)
+    statement = (
+        select(col(Subscription.whole_issue), chosen, func.count())
+        .where(col(Subscription.publication) == publication, col(Subscription.ended_at).is_(None))
+        .group_by(col(Subscription.whole_issue), chosen)
+    )
+    whole, by_section = 0, Counter[str]()
+    for is_whole, sections, number in (await session.execute(statement)).all():
+        if is_whole:
+            whole += number
+        else:
+            by_section.update(dict.fromkeys(_section_set(sections or "[]"), number))
+    return whole, dict(by_section)
 
 
 #: `people` as the drivers read it.

@@ -17,6 +17,7 @@ from bdnews_dispatch.errors import TokenError
 from bdnews_dispatch.links import Purpose
 from bdnews_dispatch.web.api.bearers import authenticate
 from bdnews_dispatch.web.console.guests import greet
+from bdnews_dispatch.web.console.reach import Of, hold_to_reach
 from bdnews_dispatch.web.keys import BACKLOG, CLOCK, DELIVERY_KEY, DEMO, LINKS
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ class Route:
     Attributes:
         purpose: of the token, where the permission is `signed`; the path names it `{token}`.
         right: what a user or an API token must hold, where the permission is `session` or `token`.
+        of: what `{id}` names, where that is of one publication: only those whose role is for it get on.
+        unenrolled: also for who must have a second factor and has none yet.
         upload: the request's body is a file, which the handler reads itself.
         bad_token_passes: the handler is called all the same, with no delivery (the pixel answers always).
     """
@@ -60,6 +63,8 @@ class Route:
     permission: Permission
     purpose: Purpose | None = None
     right: Right | None = None
+    of: Of | None = None
+    unenrolled: bool = False
     upload: bool = False
     bad_token_passes: bool = False
 
@@ -94,7 +99,9 @@ def access_of(routes: Sequence[Route]) -> Middleware:
             case Permission.SESSION:
                 if route.right is None:
                     raise web.HTTPForbidden
-                await greet(request, route.right, upload=route.upload)
+                await greet(request, route.right, upload=route.upload, unenrolled=route.unenrolled)
+                if route.of is not None:
+                    await hold_to_reach(request, route.of)
             case Permission.PUBLIC | Permission.PLATFORM:
                 pass
         return await handler(request)

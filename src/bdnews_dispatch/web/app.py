@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
+from bdnews_dispatch.accounts.openid import OpenIdProvider
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.card_forecast import CardAccounts
@@ -16,7 +17,7 @@ from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import SANDBOX_APPID, Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
-from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.settings import ReadSettings, Settings
 from bdnews_dispatch.web import keys
 from bdnews_dispatch.web.access import Route, access_of
 from bdnews_dispatch.web.api.bearers import LIMITS, Limits
@@ -44,10 +45,13 @@ def make_web_app(
     sandbox: Sandbox | None = None,
     demo: bool = False,
     guests: MutableMapping[str, str] | None = None,
+    read: ReadSettings | None = None,
 ) -> web.Application:
     """The application.
 
     Args:
+        settings: as this process uses them: perhaps with the sandbox's account, and with ports that it has chosen.
+        read: as they were read, for who wants to see them; None: as this process uses them.
         wake: called after a commit that recorded an event.
         sandbox: whose mails the demo page shows.
         demo: show the demo page, to this machine only.
@@ -57,6 +61,7 @@ def make_web_app(
         middlewares=[count_requests, show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES
     )
     app[keys.SETTINGS] = settings
+    app[keys.READ] = read or ReadSettings.given(settings)
     app[keys.CARD_ACCOUNTS] = CardAccounts(
         Reach.read(settings.delivery.allow), settings.wechat, with_sandbox_account(settings).wechat
     )
@@ -77,8 +82,10 @@ def make_web_app(
     app[LIMITS] = Limits()
     app[MADE] = {}
     app[keys.ACCOUNT] = None
+    app[keys.PROVIDER] = None
     app.cleanup_ctx.append(_recording)
     app.cleanup_ctx.append(_speaking_to_wechat)
+    app.cleanup_ctx.append(_speaking_to_provider)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(add_headers)
     _add(app, ROUTES)
@@ -137,6 +144,17 @@ async def _speaking_to_wechat(app: web.Application) -> AsyncIterator[None]:
     database = None if at_sandbox else app[keys.DATABASE]
     async with open_account(settings, app[keys.CLOCK], database) as account:
         app[keys.ACCOUNT] = account
+        yield
+
+
+async def _speaking_to_provider(app: web.Application) -> AsyncIterator[None]:
+    """Through whom users may sign in."""
+    settings = app[keys.SETTINGS].sign_in
+    if not settings.issuer:
+        yield
+        return
+    async with ClientSession() as http:
+        app[keys.PROVIDER] = OpenIdProvider(settings, http)
         yield
 
 

@@ -36,6 +36,7 @@ from bdnews_dispatch.tracking.reading import (
 )
 from bdnews_dispatch.web.access import is_loopback
 from bdnews_dispatch.web.clients import network_of
+from bdnews_dispatch.web.console.door import browser_of
 from bdnews_dispatch.web.console.guests import check_origin, set_cookie
 from bdnews_dispatch.web.keys import (
     BEGAN,
@@ -117,7 +118,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
         if user is None or app[GUESTS].pop(request.match_info["link"], None) is None:
             raise web.HTTPNotFound
         network = network_of(request)
-        value = await begin_session(session, app[CLOCK], user, network)
+        value = await begin_session(session, app[CLOCK], user, network=network, browser=browser_of(request))
         await audit.record(
             session,
             app[CLOCK],

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from aiohttp import web
 
+from bdnews_dispatch.accounts.openid import OpenIdProvider
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.card_forecast import CardAccounts
@@ -15,12 +16,15 @@ from bdnews_dispatch.official_account.account import Account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.settings import Settings
+from bdnews_dispatch.settings import ReadSettings, Settings
 from bdnews_dispatch.web.hits import HitRecorder
 from bdnews_dispatch.web.news import News
 from bdnews_dispatch.web.pages import Pages
 
 SETTINGS = web.AppKey("settings", Settings)
+#: As they were read, with where each value came from; this process may use others: ports of its choice, the sandbox's
+#: account.
+READ = web.AppKey("read", ReadSettings)
 DATABASE = web.AppKey("database", Database)
 #: A function; `AppKey` wants a class to show.
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
@@ -39,6 +43,8 @@ DEMO = web.AppKey("demo", bool)
 BEGAN = web.AppKey("began", datetime)
 #: Of a demo: the secret of a sign-in link → who comes in by it; one that was used is gone.
 GUESTS: web.AppKey[MutableMapping[str, str]] = web.AppKey("guests")
+#: That users may sign in through; None where none is configured.
+PROVIDER: web.AppKey[OpenIdProvider | None] = web.AppKey("provider")
 #: The Official Account; None where there is none.
 ACCOUNT: web.AppKey[Account | None] = web.AppKey("account")
 #: Set when the service stops: streams end.

@@ -1,7 +1,8 @@
 """Chinese first, English second: which one a request gets, and the words.
 
-In: `?lang=`, locale/*.po. Out: "zh" or "en", translations. Callers: pages. The Chinese text is the
-message's id; the .po is read and compiled at the start, so no compiled file can be older than its source.
+In: `?lang=`, what a user of the console has chosen, locale/*.po. Out: "zh" or "en", translations. Callers: pages. The
+Chinese text is the message's id; the .po is read and compiled at the start, so no compiled file can be older than its
+source.
 """
 
 import gettext
@@ -14,6 +15,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 LANGUAGES = ("zh", "en")
+#: What the user who has signed in has chosen; set by the console's door.
+LANGUAGE = web.RequestKey("language", str)
 _LOCALE = Path(__file__).parent / "locale"
 
 
@@ -35,12 +38,15 @@ def load_translations() -> Mapping[str, gettext.NullTranslations]:
 
 
 def language_of(request: web.Request) -> str:
-    """The one that the address names, else Chinese.
+    """The one that the address names, else the user's, else Chinese.
 
     Not the browser's: many readers in China have an English one, and the bulletin that they read is Chinese.
     """
     named = request.query.get("lang", "").lower()
-    return named if named in LANGUAGES else "zh"
+    if named in LANGUAGES:
+        return named
+    chosen = request.get(LANGUAGE, "zh")
+    return chosen if chosen in LANGUAGES else "zh"
 
 
 def suffix_of(request: web.Request) -> str:

@@ -17,7 +17,7 @@ SCRIPT_POLICY = f"{CONTENT_SECURITY_POLICY}; script-src 'self'; connect-src 'sel
 #: The console's rooms with a preview show a mail in a frame.
 ROOM_POLICY = f"{SCRIPT_POLICY}; frame-src 'self'"
 _WITH_SCRIPT = ("/dispatches/",)
-_ROOMS = ("/console/dispatches", "/console/issues", "/console/bulletins")
+_ROOMS = ("/console/dispatches", "/console/issues", "/console/bulletins", "/console/settings/templates")
 
 _HEADERS = {
     "Referrer-Policy": "no-referrer",

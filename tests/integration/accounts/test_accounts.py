@@ -55,7 +55,9 @@ async def user(database: Database, clock: HandClock, email: str = ZHANG, role: R
 async def enter(
     database: Database, clock: HandClock, password: str = PASSWORD, *, email: str = ZHANG, network: str = HERE
 ) -> str:
-    return await sign_in(database, clock, email=email, password=password, network=network)
+    entered = await sign_in(database, clock, email=email, password=password, network=network)
+    assert not entered.half
+    return entered.value
 
 
 async def whose(database: Database, clock: HandClock, value: str) -> SignedIn | None:

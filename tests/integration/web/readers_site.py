@@ -28,6 +28,7 @@ from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import Outbox
 from bdnews_dispatch.pipeline import handlers
 from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.settings import ReadSettings
 from bdnews_dispatch.subscribers.models import Request
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.web.app import make_web_app
@@ -138,9 +139,12 @@ async def open_site(
     sandbox: Sandbox | None = None,
     demo: bool = False,
     web: dict[str, Any] | None = None,
+    others: dict[str, dict[str, Any]] | None = None,
+    read: ReadSettings | None = None,
 ) -> AsyncIterator[Site]:
-    """The application on a port of its own."""
-    settings = test_settings(folder, **({"web": web} if web else {}))
+    """The application on a port of its own. Args: others: settings by group. read: instead, as they were read."""
+    groups = {**({"web": web} if web else {}), **(others or {})}
+    settings = read.settings if read is not None else test_settings(folder, **groups)
     secret = {"token", "secret", "aes_key", "aes_key_previous"}
     changed = {k: SecretStr(v) if k in secret else v for k, v in (wechat or {}).items()}
     settings = settings.model_copy(update={"wechat": settings.wechat.model_copy(update=changed)})
@@ -155,6 +159,7 @@ async def open_site(
         wake=lambda: woken.append(1),
         sandbox=sandbox,
         demo=demo,
+        read=read,
     )
     headers = {"User-Agent": BROWSER, "Accept-Language": "zh-CN"}
     client: TestClient[Any, Any]

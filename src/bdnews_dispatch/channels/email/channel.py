@@ -17,9 +17,11 @@ import aiosmtplib
 
 from bdnews_dispatch.channels.email.connection import (
     Connection,
+    Passed,
     RelayError,
     RelaySettings,
     open_connection,
+    unheard,
 )
 from bdnews_dispatch.channels.email.line import Line, StaleLineError, StepwiseLine
 from bdnews_dispatch.channels.email.message import OutgoingMail
@@ -112,8 +114,11 @@ class EmailChannel:
         )
         return outcome
 
-    async def check(self) -> str:
-        """Connect, EHLO, AUTH, NOOP: for `bdnews doctor`.
+    async def check(self, passed: Passed = unheard) -> str:
+        """Connect, EHLO, AUTH, NOOP: for `bdnews doctor` and the console. No mail goes out.
+
+        Args:
+            passed: told of each step that is done.
 
         Returns:
             What the relay said and offers, one line.
@@ -121,9 +126,10 @@ class EmailChannel:
         Raises:
             ChannelError: it can't be used; the hint says what to do.
         """
-        connection = await self._connect()
+        connection = await self._connect(passed)
         try:
             response = await connection.noop()
+            passed("noop")
             parts = [
                 f"{self._settings.host}:{self._settings.port}",
                 connection.cipher or "明文",
@@ -138,11 +144,11 @@ class EmailChannel:
             await connection.quit()
         return "，".join(parts)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self, passed: Passed = unheard) -> Connection:
         if self._settings.security != "none" and self._tls is None:
             # Reading the machine's certificate authorities takes 20 ms and more.
             self._tls = await asyncio.to_thread(ssl.create_default_context)
-        return await open_connection(self._settings, self._tls)
+        return await open_connection(self._settings, self._tls, passed)
 
     async def _open_line(self) -> Line:
         connection = await self._connect()

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Literal, Protocol, cast
 
 import aiosmtplib
@@ -200,12 +201,23 @@ def local_hostname() -> str:
     return name if "." in name and name.isascii() and not any(c.isspace() for c in name) else "[127.0.0.1]"
 
 
-async def open_connection(settings: RelaySettings, tls: ssl.SSLContext | None) -> Connection:
+#: Told of each step that is done: `connect`, `ehlo`, `tls`, `sign_in`, `noop`.
+Passed = Callable[[str], None]
+
+
+def unheard(_step: str) -> None:
+    """Nobody wants to know."""
+
+
+async def open_connection(
+    settings: RelaySettings, tls: ssl.SSLContext | None, passed: Passed = unheard
+) -> Connection:
     """Connect, greet, secure, sign in.
 
     Args:
         settings: where and how.
         tls: checks certificates; needed unless `security` is `none`.
+        passed: told of each step.
 
     Raises:
         RelayError: it can't be used; the text says what to do. No byte of a mail has gone out.
@@ -223,11 +235,17 @@ async def open_connection(settings: RelaySettings, tls: ssl.SSLContext | None) -
     where = f"{settings.host}:{settings.port}"
     try:
         await _connect(client, where)
+        passed("connect")
+        if direct_tls:
+            passed("tls")
         await _greet(client, where)
+        passed("ehlo")
         if settings.security == "starttls":
             await _secure(client, where)
+            passed("tls")
         if settings.username:
             await _sign_in(client, settings, where)
+            passed("sign_in")
     except BaseException:
         abort(client)
         raise

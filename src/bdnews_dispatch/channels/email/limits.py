@@ -88,6 +88,19 @@ class Limits:
         )
 
     @property
+    def providers(self) -> dict[Limit, tuple[str, ...]]:
+        """Each provider that the file names, with its domains; in the file's order."""
+        found: dict[Limit, tuple[str, ...]] = {}
+        for domain, limit in self._providers.items():
+            found[limit] = (*found.get(limit, ()), domain)
+        return found
+
+    @property
+    def others(self) -> Limit:
+        """Of each domain that the file does not name."""
+        return self._others
+
+    @property
     def names(self) -> frozenset[str]:
         """Of the providers that the file names."""
         return frozenset(limit.name for limit in self._providers.values())

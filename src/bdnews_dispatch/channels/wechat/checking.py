@@ -1,13 +1,14 @@
 """Does the account have what the settings say? Asked at the start of a worker and by `bdnews doctor`.
 
 In: the client, the settings. Out: one line of what the platform said, or a `ChannelError` that names the setting.
-Called by channel.py.
+Called by channel.py and by the console.
 
 Source: Template_Message_Interface.html (get_all_private_template), Subscription_Messages/api.html
-(wxaapi/newtmpl/gettemplate: `type` 2 is a one-time template, 3 a long-term one).
+(wxaapi/newtmpl/gettemplate: `type` 2 is a one-time template, 3 a long-term one), Get_the_WeChat_server_IP_address.html
+(getcallbackip).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient
@@ -34,8 +35,17 @@ class CheckedSettings(ModeSettings, Protocol):
     def one_time_fields(self) -> Mapping[str, str]: ...
 
 
-async def check_account(client: AsyncWeChatClient, settings: CheckedSettings) -> str:
-    """Get a token; compare each configured template with the account's.
+def _unheard(_step: str) -> None:
+    """Nobody wants to know."""
+
+
+async def check_account(
+    client: AsyncWeChatClient, settings: CheckedSettings, passed: Callable[[str], None] = _unheard
+) -> str:
+    """Get a token, use it for a call that changes nothing; compare each configured template with the account's.
+
+    Args:
+        passed: told of each step that is done: `token`, `call`, then the modes whose templates were compared.
 
     Returns:
         What the platform said, one line.
@@ -44,6 +54,11 @@ async def check_account(client: AsyncWeChatClient, settings: CheckedSettings) ->
         ChannelError: it can't be used; the text says which setting, and what to do.
     """
     await client.token()
+    passed("token")
+    await client.get(
+        "getcallbackip"
+    )  # a token may be one that was taken away since; an address, one not allowed
+    passed("call")
     parts = [f"{settings.api_base}，appid {settings.appid}：access_token 正常"]
     if "template" in settings.modes:
         answer = await client.template.get_all_private_template()
@@ -60,6 +75,7 @@ async def check_account(client: AsyncWeChatClient, settings: CheckedSettings) ->
             known,
         )
         parts.append(f"模板可用，字段 {'、'.join(settings.template_fields)} 相符")
+        passed("template")
     notices = {
         "subscribe_long": (
             "long_term",
@@ -81,6 +97,7 @@ async def check_account(client: AsyncWeChatClient, settings: CheckedSettings) ->
             }
             _check(f"{name}_template_id", f"{name}_fields", mode, template_id, fields, known)
             parts.append(f"订阅通知模板可用，字段 {'、'.join(fields)} 相符")
+            passed(mode)
     return "，".join(parts)
 
 

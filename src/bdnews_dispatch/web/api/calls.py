@@ -48,7 +48,7 @@ class Created:
     location: str
 
 
-Function = Callable[[Call], Awaitable[BaseModel | Created | AsyncIterator[bytes] | None]]
+Function = Callable[[Call], Awaitable[BaseModel | Created | AsyncIterator[bytes] | bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Endpoint:
         current: the function of the resource's GET, where `If-Match` guards this one.
         upload: the request's content is a file; the function reads it, and opens its own transactions.
         file: the answer is a file of this type, in pieces.
+        whole: that file comes at once, with an ETag.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Endpoint:
     current: Function | None = None
     upload: bool = False
     file: str = ""
+    whole: bool = False
 
     @property
     def name(self) -> str:

@@ -164,7 +164,7 @@ def _responses(endpoint: Endpoint, refs: Any) -> dict[str, Any]:
     elif endpoint.answer is not None:
         done["content"] = {"application/json": {"schema": refs[endpoint.answer, "serialization"]}}
     found = {str(endpoint.status): done}
-    if endpoint.method == "GET" and not endpoint.file:
+    if endpoint.method == "GET" and (endpoint.whole or not endpoint.file):
         found["304"] = {"description": "没有变化"}
     for status in sorted(faults_of(endpoint)):
         found[str(status)] = {

@@ -1,6 +1,7 @@
 """Every operation of the API. Read by routes.py and by description.py; tests walk it."""
 
 from bdnews_dispatch.web.api import (
+    agenda,
     bulletins,
     deliveries,
     dispatches,
@@ -27,6 +28,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *bulletins.ENDPOINTS,
     *dispatches.ENDPOINTS,
     *deliveries.ENDPOINTS,
+    *agenda.ENDPOINTS,
     *reports.ENDPOINTS,
     *events.ENDPOINTS,
     *webhooks.ENDPOINTS,

@@ -19,7 +19,7 @@ from bdnews_dispatch.web.api import conditions, once
 from bdnews_dispatch.web.api.bearers import BEARER
 from bdnews_dispatch.web.api.calls import UPLOADED, Call, Created, Endpoint
 from bdnews_dispatch.web.api.once import Done
-from bdnews_dispatch.web.api.problems import ApiError, Detail, details_of
+from bdnews_dispatch.web.api.problems import PREFIX, ApiError, Detail, details_of
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, WAKE
 
@@ -40,6 +40,12 @@ def handler_of(endpoint: Endpoint) -> Handler:
             done = await _upload_once(endpoint, call)
             request.app[WAKE]()
             return _answer(request, done, conditional=False)
+        if endpoint.whole:
+            conditions.refuse_unknown(endpoint, call)
+            async with database.read() as session:
+                body = await endpoint.handle(replace(call, session=session))
+            assert isinstance(body, bytes)  # noqa: S101  # of an endpoint whose file is whole
+            return whole_file(request, endpoint.file, body)
         if endpoint.file:
             async with database.read() as session:
                 pieces = await endpoint.handle(replace(call, session=session))
@@ -56,6 +62,17 @@ def handler_of(endpoint: Endpoint) -> Handler:
         return _answer(request, done, conditional=False)
 
     return handle
+
+
+def whole_file(request: web.Request, kind: str, body: bytes) -> web.Response:
+    """A file for one reader, asked for again and again; 304 where they have it."""
+    tag = f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+    if request.path.startswith(PREFIX):
+        headers["Vary"] = "Authorization"
+    if conditions.is_known(request.headers.get("If-None-Match", ""), tag):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
 
 async def _file(request: web.Request, kind: str, pieces: AsyncIterator[bytes]) -> web.StreamResponse:
@@ -133,7 +150,7 @@ async def _audit(endpoint: Endpoint, call: Call, done: Done) -> None:
 
 async def _do(endpoint: Endpoint, call: Call) -> Done:
     result = await endpoint.handle(call)
-    assert not isinstance(result, AsyncIterator)  # noqa: S101  # an endpoint with a file answers otherwise
+    assert not isinstance(result, AsyncIterator | bytes)  # noqa: S101  # an endpoint with a file answers otherwise
     answer = result.answer if isinstance(result, Created) else result
     if answer is None:
         return Done(endpoint.status, b"")

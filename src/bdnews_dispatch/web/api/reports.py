@@ -1,4 +1,4 @@
-"""`/reports`: what came of dispatches, and growth."""
+"""`/reports`: what came of dispatches, sections over a year, growth."""
 
 from datetime import date, datetime, timedelta
 
@@ -9,6 +9,8 @@ from bdnews_dispatch.dispatch.models import DispatchKind
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.reports import reading
 from bdnews_dispatch.reports.models import Dimension
+from bdnews_dispatch.reports.periods import days_of
+from bdnews_dispatch.reports.sections import By, section_years
 from bdnews_dispatch.web.api.calls import Call, Endpoint
 from bdnews_dispatch.web.api.models import Answer, Asked, Day, Numbered, Text
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS, SETTINGS
@@ -91,6 +93,45 @@ class Growth(Answer):
     items: list[Movement]
 
 
+class SectionPoint(Answer):
+    """A section in a month, or in an issue.
+
+    `name`: `2026-11`, or the issue's total number. `rate`: `clicked` of `got`, null where nobody has got it. `readers`:
+    at the end of `day`, readers of the whole issue included.
+    """
+
+    name: str
+    day: date
+    got: int
+    clicked: int
+    rate: float | None
+    readers: int
+
+
+class SectionYear(Answer):
+    """A section with its points, the earliest first; `got`, `clicked` and `rate` are of all of them."""
+
+    section: str
+    got: int
+    clicked: int
+    rate: float | None
+    points: list[SectionPoint]
+
+
+class SectionYears(Answer):
+    """All sections of the publication, each with the same points."""
+
+    items: list[SectionYear]
+
+
+class YearQuery(Asked):
+    """Which year; left out: the last twelve months."""
+
+    publication: Text | None = Field(default=None, max_length=40)
+    year: int | None = Field(default=None, ge=2000, le=2100)
+    by: By = By.MONTH
+
+
 class Days(Asked):
     """Which days, both included; left out: the last 365."""
 
@@ -121,6 +162,16 @@ async def growth(call: Call) -> Growth:
     return Growth(items=[Movement.model_validate(one) for one in found])
 
 
+async def sections(call: Call) -> SectionYears:
+    """各栏目的一年：收到的人里多少人点击，按月或按期；有多少读者。"""
+    app, asked = call.request.app, call.query
+    zone, now = app[SETTINGS].service.timezone, app[CLOCK]()
+    first, last = days_of(asked.year, now.astimezone(zone).date())
+    publication = app[PUBLICATIONS].named(asked.publication)
+    found = await section_years(call.session, publication, asked.by, first, last, zone, now)
+    return SectionYears(items=[SectionYear.model_validate(one) for one in found])
+
+
 def _asked(call: Call) -> tuple[str, date, date]:
     app, query = call.request.app, call.query
     last = query.until or app[CLOCK]().astimezone(app[SETTINGS].service.timezone).date()
@@ -132,5 +183,8 @@ _READ = Right.REPORTS_READ
 ENDPOINTS = (
     Endpoint("GET", "/reports/dispatches", _READ, index, Headlines, query=Days, faults=frozenset({404})),
     Endpoint("GET", "/reports/dispatches/{id}", _READ, of_dispatch, Report, path_model=Numbered),
+    Endpoint(
+        "GET", "/reports/sections", _READ, sections, SectionYears, query=YearQuery, faults=frozenset({404})
+    ),
     Endpoint("GET", "/reports/growth", _READ, growth, Growth, query=Days, faults=frozenset({404})),
 )

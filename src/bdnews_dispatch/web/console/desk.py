@@ -24,27 +24,62 @@ ROWS = 50
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A word of the navigation."""
+    """A word of the navigation.
+
+    Attributes:
+        beside: the rooms that open from it, itself the first; none: it is one room.
+    """
 
     path: str
     name: str
     right: Right
+    beside: tuple["Door", ...] = ()
+
+    def holds(self, path: str) -> bool:
+        """Whether a page is in this room, or in one that opens from it."""
+        return path == self.path or path.startswith(f"{self.path}/")
 
 
+#: Seven words (look.md); what belongs together opens from one of them.
 DOORS = (
-    Door("/console/today", N_("今日"), Right.SETTINGS_READ),
+    Door(
+        "/console/today",
+        N_("今日"),
+        Right.SETTINGS_READ,
+        (
+            Door("/console/today", N_("今日"), Right.SETTINGS_READ),
+            Door("/console/calendar", N_("日历"), Right.DISPATCHES_READ),
+        ),
+    ),
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
     Door("/console/reports", N_("报告"), Right.REPORTS_READ),
-    Door("/console/subscribers", N_("订阅者"), Right.SUBSCRIBERS_READ),
-    Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
-    Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
-    Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
-    Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
-    Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
-    Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
-    Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
+    Door(
+        "/console/subscribers",
+        N_("订阅者"),
+        Right.SUBSCRIBERS_READ,
+        (
+            Door("/console/subscribers", N_("查找"), Right.SUBSCRIBERS_READ),
+            Door("/console/lists", N_("名单"), Right.SUBSCRIBERS_READ),
+            Door("/console/segments", N_("细分"), Right.SUBSCRIBERS_READ),
+            Door("/console/imports", N_("导入"), Right.SUBSCRIBERS_READ),
+            Door("/console/suppressions", N_("停发"), Right.SUPPRESSIONS_READ),
+        ),
+    ),
+    Door(
+        "/console/settings",
+        N_("设置"),
+        Right.SETTINGS_READ,
+        (
+            Door("/console/settings", N_("概览"), Right.SETTINGS_READ),
+            Door("/console/sources", N_("来源"), Right.SETTINGS_READ),
+            Door("/console/webhooks", N_("推送"), Right.SETTINGS_READ),
+            Door("/console/tokens", N_("令牌"), Right.SETTINGS_READ),
+            Door("/console/users", N_("用户"), Right.USERS_WRITE),
+            Door("/console/audit", N_("操作记录"), Right.AUDIT_READ),
+        ),
+    ),
 )
 #: What a page says at its top when something was done, by the word in its address.
 DONE = {
@@ -58,6 +93,8 @@ DONE = {
     "suppressed": N_("已停发。"),
     "lifted": N_("已解除停发。"),
     "erased": N_("此人的全部数据已删除；正在寄送途中的一封可能仍会到达。"),
+    "signed_out": N_("已在那里退出。"),
+    "revoked": N_("已作废，立即生效。"),
     "saved": N_("已保存。"),
     "removed": N_("已删除。"),
     "started": N_("已开始，由后台完成；关掉页面也会继续。"),
@@ -78,8 +115,15 @@ DONE = {
     "unedited": N_("已撤销这处更改，其余更改保留。"),
     "withdrawn": N_("已撤回：网页不再显示，未发完的停止；已发出的无法收回。"),
     "published": N_("已重新发布；不会再次发给任何人。"),
+    "address_made": N_("这是您的新地址；此前的一个从现在起打不开。"),
+    "address_ended": N_("地址已停用，日历程序不会再得到更新。"),
     "tested": N_("测试邮件已交给发送进程，寄往您登录用的邮箱。"),
 }
+
+
+def door_of(path: str) -> Door | None:
+    """The word of the navigation under which a page stands."""
+    return next((door for door in DOORS if any(one.holds(path) for one in (door, *door.beside))), None)
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **data: Any) -> web.Response:
@@ -92,6 +136,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
         status=status,
         who=who,
         doors=[door for door in DOORS if who.may(door.right)],
+        current=door_of(request.path),
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
         to_sandbox=settings.delivery.allow != "everybody",

@@ -1,19 +1,35 @@
-"""In and out: signing in, choosing a password by a link, signing out. Called through routes.py."""
+"""In and out: signing in by a password and a code, choosing a password by a link, signing out.
+
+Called through routes.py. The way in through an OpenID provider is in provider.py.
+"""
+
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.passwords import SHORTEST, PasswordError
-from bdnews_dispatch.accounts.sessions import SignInError, sign_in, sign_out, signed_in
+from bdnews_dispatch.accounts.sessions import (
+    Entered,
+    HalfwayError,
+    SignInError,
+    halfway,
+    show_code,
+    sign_in,
+    sign_out,
+    signed_in,
+)
 from bdnews_dispatch.accounts.users import choose_password, user_of_link
-from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError
+from bdnews_dispatch.tracking.machines import family_of
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.console.desk import DOORS
-from bdnews_dispatch.web.console.guests import WHO, check_origin, cookie_name, set_cookie
+from bdnews_dispatch.web.console.guests import SIGN_IN, WHO, Cookie, check_origin, cookie_name, set_cookie
 from bdnews_dispatch.web.forms import read_form
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PAGES
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PAGES, SETTINGS
 
 _LONGEST_EMAIL = 254
+_LONGEST_CODE = 40
 
 
 async def show(request: web.Request) -> web.Response:
@@ -22,28 +38,78 @@ async def show(request: web.Request) -> web.Response:
     if value := request.cookies.get(cookie_name(request), ""):
         async with app[DATABASE].read() as session:
             if await signed_in(session, app[CLOCK], value) is not None:
-                raise web.HTTPSeeOther(_next(request))
-    return _form(request)
+                raise web.HTTPSeeOther(next_page(request.query.get("next", "")))
+    return sign_in_form(request)
 
 
 async def enter(request: web.Request) -> web.StreamResponse:
-    """A new session, whatever cookie there was."""
+    """A new session, whatever cookie there was; or on to the code."""
     check_origin(request)
     form = await read_form(request)
     app, network = request.app, network_of(request)
     email = str(form.get("email", ""))[:_LONGEST_EMAIL]
     try:
-        value = await sign_in(
-            app[DATABASE], app[CLOCK], email=email, password=str(form.get("password", "")), network=network
+        entered = await sign_in(
+            app[DATABASE],
+            app[CLOCK],
+            email=email,
+            password=str(form.get("password", "")),
+            network=network,
+            browser=browser_of(request),
         )
     except SignInError as error:
-        return _form(request, email=email, problem=error)
-    async with app[DATABASE].write() as session:
-        who = await signed_in(session, app[CLOCK], value)
-        if who is not None:
-            await audit.record(session, app[CLOCK], actor=who.actor, action="sign_in", network=network)
-    response = web.Response(status=303, headers={"Location": _next(request), "Cache-Control": "no-store"})
-    set_cookie(request, response, value)
+        return sign_in_form(request, email=email, problem=error)
+    return await lead_in(request, entered, request.query.get("next", ""))
+
+
+async def show_code_form(request: web.Request) -> web.Response:
+    """Who has shown a password is asked for a code."""
+    app = request.app
+    value = request.cookies.get(cookie_name(request, Cookie.HALF), "")
+    async with app[DATABASE].read() as session:
+        if not (value and await halfway(session, app[CLOCK], value)):
+            raise web.HTTPSeeOther(SIGN_IN)
+    return _code(request)
+
+
+async def take_code(request: web.Request) -> web.StreamResponse:
+    """The second half of signing in."""
+    check_origin(request)
+    form = await read_form(request)
+    app = request.app
+    try:
+        value = await show_code(
+            app[DATABASE],
+            app[CLOCK],
+            app[LINKS].signer,
+            value=request.cookies.get(cookie_name(request, Cookie.HALF), ""),
+            code=str(form.get("code", ""))[:_LONGEST_CODE],
+            network=network_of(request),
+            browser=browser_of(request),
+        )
+    except HalfwayError as error:
+        return sign_in_form(request, problem=error)
+    except SignInError as error:
+        return _code(request, problem=error)
+    response = await lead_in(request, Entered(value, half=False), request.query.get("next", ""))
+    set_cookie(request, response, "", Cookie.HALF)
+    return response
+
+
+async def lead_in(request: web.Request, entered: Entered, wanted: str) -> web.Response:
+    """With a cookie to where they wanted to go, or first to the page that asks for a code."""
+    app, next_ = request.app, next_page(wanted)
+    if entered.half:
+        where, cookie = f"{SIGN_IN}/code?{urlencode({'next': next_})}", Cookie.HALF
+    else:
+        where, cookie = next_, Cookie.SESSION
+        async with app[DATABASE].write() as session:
+            who = await signed_in(session, app[CLOCK], entered.value)
+            if who is not None:
+                network = network_of(request)
+                await audit.record(session, app[CLOCK], actor=who.actor, action="sign_in", network=network)
+    response = web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+    set_cookie(request, response, entered.value, cookie)
     return response
 
 
@@ -99,15 +165,32 @@ async def set_password(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther("/console/sign-in?password=chosen")
 
 
-def _form(request: web.Request, *, email: str = "", problem: SignInError | None = None) -> web.Response:
+def sign_in_form(
+    request: web.Request, *, email: str = "", problem: BdnewsError | None = None, status: int = 401
+) -> web.Response:
+    """The page of the sign-in. Args: problem: why they are not in."""
+    settings = request.app[SETTINGS].sign_in
+    next_ = next_page(request.query.get("next", ""))
     return request.app[PAGES].response(
         request,
         "console/sign_in.html",
-        status=401 if problem else 200,
+        status=status if problem else 200,
         email=email,
         problem=problem,
         chosen="password" in request.query,
-        action=str(request.rel_url.with_query({"next": _next(request)})),
+        action=str(request.rel_url.with_path(SIGN_IN).with_query({"next": next_})),
+        next=next_,
+        provider=(settings.provider_name or urlsplit(settings.issuer).hostname) if settings.issuer else "",
+    )
+
+
+def _code(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
+    return request.app[PAGES].response(
+        request,
+        "console/code.html",
+        status=401 if problem else 200,
+        problem=problem,
+        action=str(request.rel_url.with_query({"next": next_page(request.query.get("next", ""))})),
     )
 
 
@@ -119,8 +202,12 @@ def _password(
     )
 
 
-def _next(request: web.Request) -> str:
+def next_page(wanted: str) -> str:
     """Where they wanted to go: a page of the console, never another site."""
-    wanted = request.query.get("next", "")
     plain = wanted.isprintable() and "\\" not in wanted and "//" not in wanted.partition("?")[0]
     return wanted if wanted.startswith("/console/") and plain else DOORS[0].path
+
+
+def browser_of(request: web.Request) -> str:
+    """What the browser calls itself, as a family: so that its owner knows a session again."""
+    return family_of(request.headers.get("User-Agent", "")[:500])

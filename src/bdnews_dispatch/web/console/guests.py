@@ -6,30 +6,38 @@ session. What changes something must come from a page of ours: the browser says 
 """
 
 import hmac
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 from multidict import MultiDict, MultiDictProxy
 
-from bdnews_dispatch.accounts.rights import Right
-from bdnews_dispatch.accounts.sessions import LASTS, SignedIn, seen, signed_in
+from bdnews_dispatch.accounts.identities import LASTS as SENT_LASTS
+from bdnews_dispatch.accounts.rights import Right, Role
+from bdnews_dispatch.accounts.sessions import HALF_LASTS, LASTS, SignedIn, seen, signed_in
+from bdnews_dispatch.settings import SignInSettings
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
+from bdnews_dispatch.web.language import LANGUAGE
 
 WHO = web.RequestKey("who", SignedIn)
 FORM: web.RequestKey[MultiDictProxy[str]] = web.RequestKey("form", MultiDictProxy)
 SIGN_IN = "/console/sign-in"
+ENROLLING = "/console/account/second-factor"
 CSRF = "csrf"
 
 
-async def greet(request: web.Request, right: Right, *, upload: bool) -> None:
+async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled: bool) -> None:
     """Let in who has signed in and whose role holds the right.
 
     Args:
         upload: the handler reads the body, and checks the form's word itself (`check_word`).
+        unenrolled: whether somebody without the second factor that they must have gets on.
 
     Raises:
-        web.HTTPSeeOther: to the sign-in page, and back here from there.
+        web.HTTPSeeOther: to the sign-in page, and back here from there; or to where a second factor is set up.
         web.HTTPForbidden: the role is too small, or the form is not of a page of ours.
     """
     app = request.app
@@ -41,9 +49,11 @@ async def greet(request: web.Request, right: Right, *, upload: bool) -> None:
     if who is None:
         back = f"?next={quote(str(request.rel_url))}" if request.method == "GET" else ""
         raise web.HTTPSeeOther(f"{SIGN_IN}{back}")
-    request[WHO] = who
+    request[WHO], request[LANGUAGE] = who, who.language
     if not who.may(right):
         raise web.HTTPForbidden
+    if not unenrolled and must_enrol(app[SETTINGS].sign_in, who):
+        raise web.HTTPSeeOther(ENROLLING)
     if request.method not in {"GET", "HEAD"}:
         check_origin(request)
         request[FORM] = MultiDictProxy(MultiDict()) if upload else await read_form(request)
@@ -52,6 +62,14 @@ async def greet(request: web.Request, right: Right, *, upload: bool) -> None:
     if who.unseen:
         async with app[DATABASE].write_beside() as session:
             await seen(session, app[CLOCK], who.session_id)
+
+
+def must_enrol(settings: SignInSettings, who: SignedIn) -> bool:
+    """Whether they must have a second factor and have none."""
+    of_these = settings.second_factor == "everybody" or (
+        settings.second_factor == "admins" and who.role is Role.ADMIN
+    )
+    return of_these and not who.second_factor
 
 
 def check_word(request: web.Request, given: str) -> None:
@@ -70,17 +88,37 @@ def check_origin(request: web.Request) -> None:
         raise web.HTTPForbidden
 
 
-def cookie_name(request: web.Request) -> str:
+class Cookie(StrEnum):
+    """Our cookies."""
+
+    #: Of a session.
+    SESSION = "bdnews"
+    #: Of somebody who has shown a password and not yet a code.
+    HALF = "bdnews-half"
+    #: Of somebody who was sent to the OpenID provider.
+    SENT = "bdnews-sent"
+
+
+_LASTS: Mapping[Cookie, timedelta] = {
+    Cookie.SESSION: LASTS,
+    Cookie.HALF: HALF_LASTS,
+    Cookie.SENT: SENT_LASTS,
+}
+
+
+def cookie_name(request: web.Request, cookie: Cookie = Cookie.SESSION) -> str:
     """`__Host-`: only over TLS, for this host alone (RFC 6265bis). Without TLS, on a machine of one's own, plain."""
-    return "__Host-bdnews" if _is_tls(request) else "bdnews"
+    return f"__Host-{cookie}" if _is_tls(request) else cookie.value
 
 
-def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -> None:
+def set_cookie(
+    request: web.Request, response: web.StreamResponse, value: str, cookie: Cookie = Cookie.SESSION
+) -> None:
     """Args: value: empty takes the cookie away."""
     response.set_cookie(
-        cookie_name(request),
+        cookie_name(request, cookie),
         value,
-        max_age=int(LASTS.total_seconds()) if value else 0,
+        max_age=int(_LASTS[cookie].total_seconds()) if value else 0,
         path="/",
         secure=_is_tls(request),
         httponly=True,

@@ -158,9 +158,12 @@ def whole_page(request: web.Request, shown: Shown, *, room: str, title: str, bul
 
 
 def frame(request: web.Request, shown: Shown) -> web.Response:
-    """The mail alone. Whichever scheme the reader's own machine has, the one that was asked for is shown."""
-    html = shown.preview.html if shown.preview else ""
-    scheme = shown.wanted.scheme
+    """The mail alone."""
+    return framed(request, shown.preview.html if shown.preview else "", shown.wanted.scheme)
+
+
+def framed(request: web.Request, html: str, scheme: str) -> web.Response:
+    """Any mail alone. Whichever scheme the reader's own machine has, the one that was asked for is shown."""
     html = html.replace(f"@media ({_DARK})", "@media all" if scheme == "dark" else "@media not all")
     return web.Response(
         text=html,

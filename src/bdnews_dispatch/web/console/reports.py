@@ -4,21 +4,24 @@ In: days, a dispatch. Out: pages that print well, and the same as CSV and XLSX. 
 stand apart; readers who are not to be counted are in no rate.
 """
 
-from datetime import date, timedelta
-from typing import Any
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.reports import reading, tables
 from bdnews_dispatch.reports.models import Dimension
-from bdnews_dispatch.reports.reading import DispatchReport, Figures
+from bdnews_dispatch.reports.pace import pace
+from bdnews_dispatch.reports.reading import DispatchReport, Figures, medians
 from bdnews_dispatch.reports.words import DIMENSIONS, label_of
+from bdnews_dispatch.web import charts
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.reach import publications_of
+from bdnews_dispatch.web.console.report_charts import latest_issues, months_of_growth, query
+from bdnews_dispatch.web.console.report_queries import days_asked, publication_asked
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
+from bdnews_dispatch.web.pages import PRIVATE
 
-ROOM = "/console/reports"
-_DAYS = 365
 _TYPES = {
     "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -30,9 +33,11 @@ _SHOWN = 20
 async def index(request: web.Request) -> web.Response:
     """Dispatches over time, and who joined and left meanwhile."""
     app = request.app
-    publication = _publication(request)
-    first, last = _days(request)
+    publication, days = publication_asked(request), days_asked(request)
+    first, last = days.first, days.last
     zone = app[SETTINGS].service.timezone
+    editions = await latest_issues(request, publication, days)
+    months = await months_of_growth(request, publication, days)
     async with app[DATABASE].read() as session:
         found = await reading.over_time(session, publication.key, first, last, zone)
         sections = await reading.summed(session, publication.key, Dimension.SECTION, first, last, zone)
@@ -41,19 +46,26 @@ async def index(request: web.Request) -> web.Response:
     return page(
         request,
         "reports.html",
-        publications=list(app[PUBLICATIONS].values()),
+        publications=publications_of(request),
         publication=publication,
         first=first,
         last=last,
         found=found,
         sections=[(names.get(line.value, line.value), line.figures) for line in sections],
         growth=[(names.get(one.section, one.section), one) for one in moved],
+        editions=editions,
+        usual=medians([one.figures for one in editions]),
+        months=months,
+        query=query(request, publication=publication.key, since=first, until=last),
+        sizes=charts.SIZES,
     )
 
 
 async def show(request: web.Request) -> web.Response:
     """One dispatch."""
     report, publication = await _report(request)
+    async with request.app[DATABASE].read() as session:
+        hours = await pace(session, report.headline.dispatch_id)
     return page(
         request,
         "report.html",
@@ -67,15 +79,17 @@ async def show(request: web.Request) -> web.Response:
             ]
             for dimension in DIMENSIONS
         },
+        hours=hours,
+        # Where its own line ends.
+        reached=next((one for one in reversed(hours) if one.open_rate is not None), None),
+        query=query(request),
+        sizes=charts.SIZES,
         more={dimension.value: max(0, len(report.lines[dimension]) - _SHOWN) for dimension in DIMENSIONS},
     )
 
 
 async def export(request: web.Request) -> web.Response:
     """One dispatch as a file: `…/reports/7/report.csv`."""
-    kind = request.match_info["file"].rpartition(".")[2]
-    if request.match_info["file"] not in {f"report.{kind}" for kind in _TYPES}:
-        raise web.HTTPNotFound
     report, publication = await _report(request)
     rows: list[tuple[list[tables.Cell], Figures]] = [(["全部", ""], report.headline.figures)]
     rows += [
@@ -83,10 +97,25 @@ async def export(request: web.Request) -> web.Response:
         for dimension, words in DIMENSIONS.items()
         for line in report.lines[dimension]
     ]
-    cells = tables.table(["按", "值"], rows)
+    name = f"report-{report.headline.dispatch_id}"
+    return as_file(request.match_info["file"], name, tables.table(["按", "值"], rows))
+
+
+def as_file(asked: str, name: str, cells: Sequence[Sequence[tables.Cell]]) -> web.Response:
+    """A table to keep.
+
+    Args:
+        asked: `report.csv` or `report.xlsx`.
+        name: of the file, without its ending.
+
+    Raises:
+        HTTPNotFound: another file was asked for.
+    """
+    kind = asked.removeprefix("report.")
+    if asked != f"report.{kind}" or kind not in _TYPES:
+        raise web.HTTPNotFound
     body = tables.csv_of(cells).encode("utf-8-sig") if kind == "csv" else tables.xlsx_of(cells)
-    name = f"report-{report.headline.dispatch_id}.{kind}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"', "Cache-Control": PRIVATE}
     return web.Response(body=body, content_type=_TYPES[kind], headers=headers)
 
 
@@ -94,27 +123,3 @@ async def _report(request: web.Request) -> tuple[DispatchReport, Publication]:
     async with request.app[DATABASE].read() as session:
         report = await reading.report(session, number(request.match_info["id"]))
     return report, request.app[PUBLICATIONS].named(report.publication)
-
-
-def _publication(request: web.Request) -> Publication:
-    publications: Any = request.app[PUBLICATIONS]
-    wanted = request.query.get("publication", "")
-    found: Publication = publications.named(wanted if wanted in publications else None)
-    return found
-
-
-def _days(request: web.Request) -> tuple[date, date]:
-    """What the address says; a year up to today where it says nothing that can be read."""
-    zone = request.app[SETTINGS].service.timezone
-    today = request.app[CLOCK]().astimezone(zone).date()
-    last = _day(request.query.get("until", "")) or today
-    first = _day(request.query.get("since", "")) or last - timedelta(days=_DAYS)
-    return min(first, last), max(first, last)
-
-
-def _day(text: str) -> date | None:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 2000 <= day.year <= 2100 else None

@@ -12,20 +12,20 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.sessions import SignedIn
 from bdnews_dispatch.bulletins.models import BulletinDraft, DraftState
-from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.progress import Progress, read_progress
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.issues.models import Issue, IssueState
-from bdnews_dispatch.official_account.quotas import used_quotas
 from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.subscribers.models import Cadence
 from bdnews_dispatch.watched_feeds import rooms as watched_feeds
 from bdnews_dispatch.web.console.desk import page
 from bdnews_dispatch.web.console.guests import WHO
-from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, READINESS, SETTINGS
+from bdnews_dispatch.web.console.quotas import quotas
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, READINESS, SETTINGS
 from bdnews_dispatch.webhooks import endpoints as webhooks
 
 _MOST = 10
@@ -65,19 +65,13 @@ async def show(request: web.Request) -> web.Response:
     """Everything of today."""
     app, who = request.app, request[WHO]
     now = app[CLOCK]()
-    accounts = app[CARD_ACCOUNTS]
-    shown = [account for account in (accounts.real, accounts.sandbox) if account.appid][:1]
     async with app[DATABASE].read() as session:
-        review = await _review(session) if who.may(Right.ISSUES_READ) else []
-        drafts = await _waiting(session) if who.may(Right.BULLETINS_READ) else []
-        under_way = await _under_way(session, now) if who.may(Right.DISPATCHES_READ) else []
+        review = await _review(session, who) if who.may(Right.ISSUES_READ) else []
+        drafts = await _waiting(session, who) if who.may(Right.BULLETINS_READ) else []
+        under_way = await _under_way(session, who, now) if who.may(Right.DISPATCHES_READ) else []
         feeds = await watched_feeds.failing(session)
         hooks = await webhooks.failing(session)
-        quotas = [
-            (words.QUOTAS[row["quota"]], row["used"], row["limit"])
-            for account in shown
-            for row in await used_quotas(session, app[CLOCK], account)
-        ]
+        left = await quotas(request, session)
     return page(
         request,
         "today.html",
@@ -91,35 +85,41 @@ async def show(request: web.Request) -> web.Response:
         coming=_coming(request, under_way, now),
         feeds=feeds,
         hooks=hooks,
-        quotas=quotas,
+        quotas=left,
         checks=await app[READINESS].look(),
     )
 
 
-async def _review(session: AsyncSession) -> list[Issue]:
+async def _review(session: AsyncSession, who: SignedIn) -> list[Issue]:
     statement = (
         select(Issue).where(Issue.state == IssueState.REVIEW).order_by(col(Issue.id).desc()).limit(_MOST)
     )
+    if who.publications:
+        statement = statement.where(col(Issue.publication).in_(who.publications))
     return list(await session.exec(statement))
 
 
-async def _waiting(session: AsyncSession) -> list[BulletinDraft]:
+async def _waiting(session: AsyncSession, who: SignedIn) -> list[BulletinDraft]:
     statement = (
         select(BulletinDraft)
         .where(BulletinDraft.state == DraftState.WAITING)
         .order_by(col(BulletinDraft.asked_at))
         .limit(_MOST)
     )
+    if who.publications:
+        statement = statement.where(col(BulletinDraft.publication).in_(who.publications))
     return list(await session.exec(statement))
 
 
-async def _under_way(session: AsyncSession, now: datetime) -> list[UnderWay]:
+async def _under_way(session: AsyncSession, who: SignedIn, now: datetime) -> list[UnderWay]:
     statement = (
         select(Dispatch)
         .where(col(Dispatch.state).not_in(_OVER))
         .order_by(col(Dispatch.due_at))
         .limit(3 * _MOST)
     )
+    if who.publications:
+        statement = statement.where(col(Dispatch.publication).in_(who.publications))
     rows = [(row.id, row) for row in await session.exec(statement) if row.id is not None]
     named = await titles(session, [id_ for id_, _ in rows])
     return [UnderWay(row, named.get(id_, ""), await read_progress(session, id_, now)) for id_, row in rows]

@@ -63,7 +63,8 @@ class Api:
 
 async def token_for(site: Site, scope: Collection[Right]) -> str:
     async with site.database.write() as session:
-        return await make_token(session, site.clock, name="测试", scope=scope, ends_at=None)
+        _, token = await make_token(session, site.clock, name="测试", scope=scope, ends_at=None)
+    return token
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ async def test_every_operation_wants_its_right(site: Site) -> None:
 
 async def test_a_token_ends_and_can_be_revoked(site: Site) -> None:
     async with site.database.write() as session:
-        token = await make_token(
+        _, token = await make_token(
             session,
             site.clock,
             name="一周",

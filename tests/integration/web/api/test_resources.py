@@ -205,6 +205,17 @@ async def test_reports_and_events(api: Api, site: Site, sent: list[Delivery]) ->
     assert (await api.call("GET", "/reports/growth"))[1]["items"][0]["section"] == ""
     assert (await api.call("GET", "/reports/growth?since=0001-01-01&until=0001-01-02"))[0] == 200
     assert (await api.call("GET", "/reports/growth?until=9999-12-31"))[0] == 200
+    status, years = await api.call("GET", "/reports/sections")
+    assert (status, [one["section"] for one in years["items"]][:2]) == (200, ["policy", "local"])
+    assert [len(one["points"]) for one in years["items"]] == [12] * 5
+    assert (years["items"][0]["points"][-1]["readers"], years["items"][0]["rate"]) == (1, None)
+    assert (await api.call("GET", "/reports/sections?year=2026&by=issue"))[1]["items"][0]["points"][0][
+        "name"
+    ] == "112"
+    assert (await api.call("GET", "/reports/sections?year=2100"))[1]["items"][0]["points"] == []
+    for wrong in ("year=1999", "year=x", "by=week", "years=2026"):
+        assert (await api.call("GET", f"/reports/sections?{wrong}"))[0] == 422, wrong
+    assert (await api.call("GET", "/reports/sections?publication=none"))[0] == 404
     site.clock.move(minutes=1)
     _, page = await api.call("GET", "/events?limit=1")
     assert page["items"][0]["name"]

@@ -19,7 +19,12 @@ ROOMS = [route for route in ROUTES if route.permission is Permission.SESSION]
 
 
 def filled(path: str) -> str:
-    return path.replace("{id}", "1").replace("{place}", "1").replace("{file}", "report.csv")
+    return (
+        path.replace("{id}", "1")
+        .replace("{place}", "1")
+        .replace("{section}", "policy")
+        .replace("{file}", "report.csv")
+    )
 
 
 async def test_nobody_gets_in_without_signing_in(site: Site) -> None:

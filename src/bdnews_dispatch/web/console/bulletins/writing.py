@@ -24,6 +24,7 @@ from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.console.previews import frame, look, send_test, whole_page
+from bdnews_dispatch.web.console.reach import check_reach, publication_named, publications_of
 from bdnews_dispatch.web.console.whom import Whom, choices, forecast
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
@@ -37,7 +38,7 @@ _MOST_TYPED = 2 * MOST_CHARACTERS
 async def index(request: web.Request) -> web.Response:
     """Those that wait for a second person, then the newest."""
     async with request.app[DATABASE].read() as session:
-        found = await drafting.drafts(session, ROWS)
+        found = await drafting.drafts(session, ROWS, request[WHO].publications)
         names = await _names(session)
     return page(request, "bulletins.html", found=found, names=names, templates=drafting.templates())
 
@@ -51,6 +52,7 @@ async def new(request: web.Request) -> web.Response:
     if request.query.get("from"):
         async with request.app[DATABASE].read() as session:
             earlier = await drafting.find(session, number(request.query["from"]))
+        check_reach(request, earlier.publication)
         values |= _values(request, earlier) | {"at": "", "publication": earlier.publication}
     return await _form(request, values, None)
 
@@ -192,12 +194,16 @@ async def _form_data(
     app = request.app
     async with app[DATABASE].read() as session:
         chosen = await choices(session)
-    publication = app[PUBLICATIONS].named(draft.publication if draft else values["publication"] or None)
+    publication = (
+        app[PUBLICATIONS].named(draft.publication)
+        if draft
+        else publication_named(request, values["publication"])
+    )
     return {
         "values": values,
         "choices": chosen,
         "publication": publication,
-        "publications": list(app[PUBLICATIONS].values()),
+        "publications": publications_of(request),
         "html": _html(values["body"]),
         "longest_title": LONGEST_TITLE,
         "most": MOST_CHARACTERS,
@@ -226,7 +232,7 @@ async def _names(session: AsyncSession) -> dict[str, str]:
 
 
 def _publication(request: web.Request) -> Publication:
-    return request.app[PUBLICATIONS].named(field(request, "publication", 40) or None)
+    return publication_named(request, field(request, "publication", 40))
 
 
 def _written(request: web.Request, publication: Publication) -> Written:
@@ -271,7 +277,7 @@ def _empty(request: web.Request) -> dict[str, Any]:
         "whom": names,
         "at": "",
         "version": 0,
-        "publication": request.app[PUBLICATIONS].named(None).key,
+        "publication": publication_named(request, "").key,
     }
 
 

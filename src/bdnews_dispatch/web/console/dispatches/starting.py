@@ -17,6 +17,7 @@ from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.issues.publishing import publish
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
+from bdnews_dispatch.web.console.reach import check_reach
 from bdnews_dispatch.web.console.whom import Whom, choices, forecast
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS, WAKE
 
@@ -36,7 +37,7 @@ async def start(request: web.Request) -> web.StreamResponse:
     try:
         at = moment(request)
         async with app[DATABASE].write() as session:
-            issue = await _issue(session, issue_id)
+            issue = await _issue(request, session, issue_id)
             target = await whom.target(session)
             if issue.state is not IssueState.PUBLISHED:
                 if not request[WHO].may(Right.ISSUES_WRITE):
@@ -66,10 +67,11 @@ async def note_start(request: web.Request, session: AsyncSession, dispatch: Disp
         await note(request, session, "dispatch.start", f"dispatch:{dispatch.id}", what)
 
 
-async def _issue(session: AsyncSession, issue_id: int) -> Issue:
+async def _issue(request: web.Request, session: AsyncSession, issue_id: int) -> Issue:
     found = await session.get(Issue, issue_id)
     if found is None:
         raise NotFoundError("没有这一期")
+    check_reach(request, found.publication)
     return found
 
 
@@ -79,7 +81,7 @@ async def _prepared(
     app = request.app
     found = None
     async with app[DATABASE].read() as session:
-        issue = await _issue(session, issue_id)
+        issue = await _issue(request, session, issue_id)
         chosen = await choices(session)
         try:
             dispatch = issue_dispatch(app[CLOCK], issue, await whom.target(session))

@@ -15,6 +15,7 @@ from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, REACHED, Dispa
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE
 from bdnews_dispatch.web.progress import told
 
@@ -27,6 +28,8 @@ async def index(request: web.Request) -> web.Response:
     app = request.app
     async with app[DATABASE].read() as session:
         newest = select(Dispatch).order_by(col(Dispatch.id).desc()).limit(_MOST)
+        if mine := request[WHO].publications:
+            newest = newest.where(col(Dispatch.publication).in_(mine))
         rows = (await session.exec(newest)).all()
         named = await titles(session, [row.id for row in rows if row.id is not None])
         now = app[CLOCK]()

@@ -21,6 +21,7 @@ from bdnews_dispatch.issues.parsing.comparing import Source, compare, read_sourc
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS
 
 ROOM = "/console/issues"
@@ -35,7 +36,7 @@ async def index(request: web.Request) -> web.Response:
     """The newest ones."""
     app = request.app
     async with app[DATABASE].read() as session:
-        rows = await list_issues(session)
+        rows = await list_issues(session, request[WHO].publications)
         found = []
         for issue in rows:
             dispatches = await dispatches_of(session, issue)

@@ -1,0 +1,180 @@
+"""Signing in through an OpenID provider (OpenID Connect Core 1.0): the authorization code flow with PKCE.
+
+In: the provider's settings; later the code that a browser brings back. Out: an address to send the browser to; who the
+provider says it is. Caller: identities.py. Knows no database. The provider's answers are believed only so far as its
+signature, issuer, audience, nonce and time hold.
+"""
+
+import hashlib
+import json
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.settings import SignInSettings
+
+#: Signatures with a private key alone: what a client's secret signs, the client could have made itself.
+_ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
+_TIMEOUT = ClientTimeout(total=10)
+_MOST_OCTETS = 256 * 1024
+#: Seconds that what a provider says of itself is kept, and that its clock may be off by.
+_KEPT_FOR = 3600
+_LEEWAY = 60
+_HINT = "请稍后再试，或用邮箱与密码登录；一直如此的话，请管理员看日志里的 provider.failed。"
+
+
+class ProviderError(BdnewsError):
+    """The provider is away, or says what can't be believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the provider says it is. Attributes: email: empty where the provider has not verified it."""
+
+    issuer: str
+    subject: str
+    email: str
+
+
+class OpenIdProvider:
+    """The provider. One for the application; remembers for an hour what the provider says of itself."""
+
+    def __init__(self, settings: SignInSettings, http: ClientSession) -> None:
+        """Args: settings: with an issuer."""
+        self.issuer = settings.issuer.rstrip("/")
+        self._settings = settings
+        self._http = http
+        self._said: tuple[float, dict[str, Any]] | None = None
+        self._keys: tuple[float, KeySet] | None = None
+
+    async def address(self, *, state: str, nonce: str, verifier: str, back: str) -> str:
+        """Where the browser is sent to.
+
+        Args:
+            verifier: of PKCE; the address holds its hash.
+            back: where the provider sends the browser afterwards.
+
+        Raises:
+            ProviderError: it is away.
+        """
+        said = await self._discovered()
+        asked = {
+            "response_type": "code",
+            "client_id": self._settings.client_id,
+            "redirect_uri": back,
+            "scope": "openid email",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": _challenge(verifier),
+            "code_challenge_method": "S256",
+        }
+        address = str(said["authorization_endpoint"])
+        return f"{address}{'&' if urlsplit(address).query else '?'}{urlencode(asked)}"
+
+    async def identity(self, *, code: str, nonce: str, verifier: str, back: str) -> Identity:
+        """Who it is, for the code that the browser brought.
+
+        Raises:
+            ProviderError: it is away, refuses the code, or its ID token does not hold.
+        """
+        said = await self._discovered()
+        answer = await self._ask(
+            str(said["token_endpoint"]),
+            form={
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": back,
+                "code_verifier": verifier,
+                "client_id": self._settings.client_id,
+            },
+        )
+        claims = await self._claims(str(answer.get("id_token", "")))
+        if claims.get("nonce") != nonce:
+            raise ProviderError("登录服务的答复不是对这次登录的", hint="请再登录一次。")
+        email = claims.get("email") if claims.get("email_verified") is True else ""
+        return Identity(self.issuer, str(claims["sub"]), email if isinstance(email, str) else "")
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        rules = jwt.JWTClaimsRegistry(
+            leeway=_LEEWAY,
+            iss={"essential": True, "values": [self.issuer, f"{self.issuer}/"]},
+            aud={"essential": True, "value": self._settings.client_id},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        for fresh in (False, True):
+            keys = await self._key_set(fresh=fresh)
+            try:
+                claims = jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
+            except (JoseError, ValueError) as error:
+                if not fresh:
+                    continue  # a new key, perhaps: the provider is asked for its keys once more
+                raise ProviderError("登录服务的答复没有有效的签名", hint=_HINT) from error
+            try:
+                rules.validate(claims)
+            except JoseError as error:
+                raise ProviderError("登录服务的答复不是给本系统的，或已过期", hint=_HINT) from error
+            if not isinstance(claims.get("sub"), str) or len(claims["sub"]) > 255:
+                break
+            return claims
+        raise ProviderError("登录服务没有说明这是谁", hint=_HINT)
+
+    async def _discovered(self) -> dict[str, Any]:
+        if self._said is not None and time.monotonic() - self._said[0] < _KEPT_FOR:
+            return self._said[1]
+        said = await self._ask(f"{self.issuer}/.well-known/openid-configuration")
+        if str(said.get("issuer", "")).rstrip("/") != self.issuer:  # OpenID Connect Discovery §4.3
+            raise ProviderError("登录服务自称是另一个", hint="请管理员核对设置 sign_in.issuer。")
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            if urlsplit(str(said.get(name, ""))).scheme != urlsplit(self.issuer).scheme:
+                raise ProviderError("登录服务的地址不全，或比它自己少了加密", hint=_HINT)
+        self._said = time.monotonic(), said
+        return said
+
+    async def _key_set(self, *, fresh: bool) -> KeySet:
+        if not fresh and self._keys is not None and time.monotonic() - self._keys[0] < _KEPT_FOR:
+            return self._keys[1]
+        said = await self._discovered()
+        answer = await self._ask(str(said["jwks_uri"]))
+        try:
+            keys = KeySet.import_key_set({"keys": answer["keys"]})
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise ProviderError("登录服务的公钥读不懂", hint=_HINT) from error
+        self._keys = time.monotonic(), keys
+        return keys
+
+    async def _ask(self, address: str, form: dict[str, str] | None = None) -> dict[str, Any]:
+        method, headers = "GET", {}
+        if form is not None:
+            method, secret = "POST", self._settings.client_secret.get_secret_value()
+            if secret:
+                headers["Authorization"] = encode_basic_auth(self._settings.client_id, secret)
+        try:
+            async with self._http.request(
+                method, address, data=form, headers=headers, timeout=_TIMEOUT, allow_redirects=False
+            ) as response:
+                text = await response.content.read(_MOST_OCTETS)
+                if response.status != 200:
+                    raise ProviderError(f"登录服务拒绝了（HTTP {response.status}）", hint=_HINT)
+        except (ClientError, TimeoutError, OSError) as error:
+            raise ProviderError("连不上登录服务", hint=_HINT) from error
+        try:
+            answer = json.loads(text)
+        except ValueError as error:
+            raise ProviderError("登录服务的答复读不懂", hint=_HINT) from error
+        if not isinstance(answer, dict):
+            raise ProviderError("登录服务的答复读不懂", hint=_HINT)
+        return answer
+
+
+def _challenge(verifier: str) -> str:
+    """RFC 7636 §4.2, S256."""
+    return urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
