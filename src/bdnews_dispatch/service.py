@@ -8,7 +8,7 @@ import logging
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -371,6 +371,7 @@ async def open_web(
     *,
     sandbox: Sandbox | None,
     demo: bool = False,
+    guests: MutableMapping[str, str] | None = None,
     read: ReadSettings | None = None,
 ) -> AsyncIterator[None]:
     """The web pages on a listening socket. Args: read: for the console, which says where each value came from."""
@@ -384,6 +385,7 @@ async def open_web(
         wake=wake,
         sandbox=sandbox,
         demo=demo,
+        guests=guests,
         read=read,
     )
     async with _answering(app, listening):
@@ -453,11 +455,14 @@ async def running(
     *,
     clock: Clock = system_clock,
     demo: bool = False,
+    guests: MutableMapping[str, str] | None = None,
     read: ReadSettings | None = None,
 ) -> AsyncIterator[tuple[Parts, Sandbox | None]]:
     """The service with these roles, while the context lasts; then drained.
 
     Args:
+        demo: with the demo's page, for a browser on this machine.
+        guests: who may sign in by the demo's links, by their secrets; read for as long as it runs.
         read: the settings with where each value came from; None: the program has given them.
 
     Raises:
@@ -527,7 +532,7 @@ async def running(
             )
         if listening is not None:
             await stack.enter_async_context(
-                open_web(parts, listening, wake, sandbox=sandbox, demo=demo, read=read)
+                open_web(parts, listening, wake, sandbox=sandbox, demo=demo, guests=guests, read=read)
             )
         yield parts, sandbox
 

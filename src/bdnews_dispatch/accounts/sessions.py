@@ -289,6 +289,13 @@ async def seen(session: AsyncSession, clock: Clock, session_id: int) -> None:
     )
 
 
+async def begin_session(
+    session: AsyncSession, clock: Clock, user: User, *, network: str, browser: str
+) -> str:
+    """A new session of somebody who has shown in another way who they are. Returns: the cookie's value."""
+    return await _begin(session, clock, user, network, browser)
+
+
 async def sign_out(session: AsyncSession, session_id: int) -> None:
     """This session is over."""
     await session.execute(delete(ConsoleSession).where(col(ConsoleSession.id) == session_id))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import secrets
 import shutil
 import signal
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.cli.importing import bring, run_here
 from bdnews_dispatch.cli.session import read_and_logs
-from bdnews_dispatch.cli.users import invitation_of_the_first
+from bdnews_dispatch.demo.filling import ADMIN, REVIEWER, fill
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.states import DispatchState
@@ -33,6 +34,8 @@ from bdnews_dispatch.tracking.reading import counts_of_dispatch
 #: The whole job takes some two seconds; a machine that needs longer than this has another trouble.
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.1
+#: Who gets a link into the console; the second one is the second person whom an urgent bulletin needs.
+_GUESTS = (("管理员", ADMIN), ("审核者", REVIEWER))
 
 
 @click.command()
@@ -59,6 +62,7 @@ def _demo_settings(read: ReadSettings, *, once: bool) -> ReadSettings:
         "delivery": {"allow": "nobody"},
         "sandbox": {"smtp_port": 0, "http_port": 0},
         "operations": {"port": 0},  # a service may run beside it
+        "schedule": {"tick_seconds": 2.0},  # what was made up is counted soon
         "web": {"port": 0, "base_url": ""} if once else {"base_url": ""},
     }
     return read.changed(changes)
@@ -68,9 +72,11 @@ async def _demo(read: ReadSettings, *, once: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(read.settings, list(Role), demo=True, read=read) as (parts, sandbox):
+    guests = {secrets.token_urlsafe(16): email for _, email in _GUESTS}
+    async with running(read.settings, list(Role), demo=True, guests=guests, read=read) as (parts, sandbox):
         assert sandbox is not None  # noqa: S101  # its ports were chosen freely
         sent = await _whole_job(parts, sandbox)
+        base = parts.settings.base_url
         if once:
             sent["came_back"] = await _read_as_people_do(parts, sandbox, sent["dispatch"]["id"])
             click.echo(json.dumps(sent, ensure_ascii=False, indent=2))
@@ -78,11 +84,18 @@ async def _demo(read: ReadSettings, *, once: bool) -> None:
         click.echo(
             f"样刊总第 {sent['issue']['total_number']} 期已分发：{len(sent['mails'])} 封邮件，"
             f"{len(sent['cards'])} 张微信卡片。\n\n"
-            f"  看全程    {parts.settings.base_url}/demo\n"
+            f"  看全程    {base}/demo\n"
             f"  读邮件    {sandbox.http_url}/\n\n"
-            f"{await invitation_of_the_first(parts)}\n\n"
-            "打开一封邮件，点一篇文章，退订一次，再回到第一个页面看变化。Ctrl-C 停止。"
+            "打开一封邮件，点一篇文章，退订一次，再回到第一个页面看变化。\n"
+            "正在为控制台填入编写的一年……"
         )
+        await fill(parts)
+        doors = [
+            f"  {who}    {base}/demo/console/{secret}"
+            for secret, (who, _) in zip(list(guests), _GUESTS, strict=True)
+        ]
+        click.echo("控制台已填好。下面的登录链接只在本机、在演示停止之前有效，各能用一次：\n")
+        click.echo("\n".join(doors) + "\n\nCtrl-C 停止。")
         await stop.wait()
 
 

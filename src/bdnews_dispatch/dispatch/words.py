@@ -85,6 +85,7 @@ _REASONS: Mapping[str, str] = {
     "wechat.quota": "配额已用完",
     "wechat.same_key": "须用原来的方式再发",
     # A person's.
+    "complaint": "读者投诉",
     "decided:sent": "人工决定：视为已发出",
     "decided:resend": "人工决定：重发",
     "decided:failed": "人工决定：视为失败",
@@ -106,6 +107,8 @@ _CLASSES: Mapping[str, str] = {
     "tls": "不能安全地连上对方",
     "wechat": "微信不能这样发",
 }
+#: Of mail that came back: what stands before the status of RFC 3463.
+_VERDICTS: Mapping[str, str] = {"hard": "没有这个邮箱", "soft": "邮箱已满或暂时不收", "blocked": "对方拦下"}
 _RETRY_LIMIT = "retry_limit:"
 
 
@@ -116,6 +119,8 @@ def reason_words(reason: str) -> str:
         return f"多次重试未成：{last}" if last else "多次重试未成"
     if reason in _REASONS:
         return _REASONS[reason]
+    if reason.partition(":")[0] in _VERDICTS:
+        return _VERDICTS[reason.partition(":")[0]]
     if reason in {"89504", "89505"}:
         return "等公众号管理员确认，不会重发"
     if reason.lstrip("-").isdecimal():

@@ -1,7 +1,7 @@
 """The web application. In: the service's parts. Out: an aiohttp application. Callers: service.py, tests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 
 from aiohttp import ClientSession, web
 
@@ -44,6 +44,7 @@ def make_web_app(
     wake: Callable[[], None],
     sandbox: Sandbox | None = None,
     demo: bool = False,
+    guests: MutableMapping[str, str] | None = None,
     read: ReadSettings | None = None,
 ) -> web.Application:
     """The application.
@@ -54,6 +55,7 @@ def make_web_app(
         wake: called after a commit that recorded an event.
         sandbox: whose mails the demo page shows.
         demo: show the demo page, to this machine only.
+        guests: of the demo: see `keys.GUESTS`.
     """
     app = web.Application(
         middlewares=[count_requests, show_faults, access_of(ROUTES)], client_max_size=MOST_BODY_BYTES
@@ -70,6 +72,8 @@ def make_web_app(
     app[keys.WAKE] = wake
     app[keys.SANDBOX] = sandbox
     app[keys.DEMO] = demo and sandbox is not None
+    app[keys.BEGAN] = clock()
+    app[keys.GUESTS] = guests if guests is not None else {}
     app[keys.PAGES] = Pages()
     app[keys.HITS] = HitRecorder(database, clock, wake)
     app[keys.READINESS] = Readiness(settings, database)

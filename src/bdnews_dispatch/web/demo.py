@@ -1,23 +1,28 @@
-"""The page that the demo ends with: the issue as it was understood, and what each subscriber got and did with it.
+"""The page that the demo ends with: the issue as it was understood, and what each subscriber got and did with it; and
+the door by which its users come into the console without a password.
 
-In: the database and the sandbox of this machine. Out: one page that keeps itself up to date. Only where the service
-runs as a demo, and only for a browser on this machine: it shows addresses whole.
+In: the database and the sandbox of this machine. Out: one page that keeps itself up to date; a session, once for each
+link. Only where the service runs as a demo, and only for a browser on this machine: it shows addresses whole.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import web
 from sqlalchemy import func, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.accounts import audit
+from bdnews_dispatch.accounts.sessions import begin_session
+from bdnews_dispatch.accounts.users import anybody, find_user
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.dispatch.models import Delivery, Dispatch
+from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.intake import current_revision
-from bdnews_dispatch.issues.models import Issue
+from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.subscribers.audience import Person, people
@@ -29,7 +34,21 @@ from bdnews_dispatch.tracking.reading import (
     counts_of_deliveries,
     counts_of_dispatch,
 )
-from bdnews_dispatch.web.keys import DATABASE, LINKS, PAGES, PUBLICATIONS, SANDBOX, STOPPING
+from bdnews_dispatch.web.access import is_loopback
+from bdnews_dispatch.web.clients import network_of
+from bdnews_dispatch.web.console.door import browser_of
+from bdnews_dispatch.web.console.guests import check_origin, set_cookie
+from bdnews_dispatch.web.keys import (
+    BEGAN,
+    CLOCK,
+    DATABASE,
+    GUESTS,
+    LINKS,
+    PAGES,
+    PUBLICATIONS,
+    SANDBOX,
+    STOPPING,
+)
 
 #: A demo has three subscribers; somebody who imports a real file sees the first of them.
 _MOST_SUBSCRIBERS = 50
@@ -61,10 +80,11 @@ async def show(request: web.Request) -> web.Response:
     publication = request.app[PUBLICATIONS].named(None)
     async with request.app[DATABASE].read() as session:
         document = await _newest(session, publication)
-        rows = await _rows(session, publication, sandbox)
-        dispatches = select(col(Dispatch.id)).where(col(Dispatch.publication) == publication.key)
-        counts = [await counts_of_dispatch(session, i) for i in (await session.execute(dispatches)).scalars()]
+        rows = await _rows(session, publication, sandbox, since=request.app[BEGAN])
+        dispatches = {sent.delivery.dispatch_id for row in rows for sent in row.sent}
+        counts = [await counts_of_dispatch(session, i) for i in sorted(dispatches)]
         news = await _fingerprint(session)
+        console = await anybody(session)
     address = ""
     if document is not None and document.total_number is not None:
         address = request.app[LINKS].issue(publication.key, document.total_number)
@@ -77,8 +97,46 @@ async def show(request: web.Request) -> web.Response:
         rows=rows,
         total=_summed(counts),
         sandbox_url=sandbox.http_url,
+        console=console,
         news=news,
     )
+
+
+async def door(request: web.Request) -> web.Response:
+    """Who comes in by this link, and the button. A browser that looks ahead uses nothing up."""
+    async with request.app[DATABASE].read() as session:
+        user = await find_user(session, _guest(request))
+    return request.app[PAGES].response(request, "demo_door.html", user=user, status=200 if user else 404)
+
+
+async def enter(request: web.Request) -> web.StreamResponse:
+    """In, once."""
+    check_origin(request)
+    app, email = request.app, _guest(request)
+    async with app[DATABASE].write() as session:
+        user = await find_user(session, email)
+        if user is None or app[GUESTS].pop(request.match_info["link"], None) is None:
+            raise web.HTTPNotFound
+        network = network_of(request)
+        value = await begin_session(session, app[CLOCK], user, network=network, browser=browser_of(request))
+        await audit.record(
+            session,
+            app[CLOCK],
+            actor=f"user:{user.id}",
+            action="sign_in",
+            change={"by": "demo"},
+            network=network,
+        )
+    response = web.Response(status=303, headers={"Location": "/console/today", "Cache-Control": "no-store"})
+    set_cookie(request, response, value)
+    return response
+
+
+def _guest(request: web.Request) -> str:
+    """Whose link it is; "": nobody's any more. Whatever a Host header says, the other end must be this machine."""
+    if not is_loopback(f"[{request.remote or ''}]"):
+        raise web.HTTPNotFound
+    return request.app[GUESTS].get(request.match_info["link"], "")
 
 
 async def news(request: web.Request) -> web.StreamResponse:
@@ -132,7 +190,7 @@ async def _fingerprint(session: AsyncSession) -> str:
 async def _newest(session: AsyncSession, publication: Publication) -> IssueDocument | None:
     statement = (
         select(Issue)
-        .where(col(Issue.publication) == publication.key)
+        .where(col(Issue.publication) == publication.key, col(Issue.state) == IssueState.PUBLISHED)
         .order_by(col(Issue.total_number).desc())
         .limit(1)
     )
@@ -142,11 +200,17 @@ async def _newest(session: AsyncSession, publication: Publication) -> IssueDocum
     return IssueDocument.model_validate((await current_revision(session, issue)).document)
 
 
-async def _rows(session: AsyncSession, publication: Publication, sandbox: Sandbox) -> list[Row]:
+async def _rows(
+    session: AsyncSession, publication: Publication, sandbox: Sandbox, *, since: datetime
+) -> list[Row]:
+    """Who came while this demo runs: those of the year that it made up are the console's."""
     ids = list(
         (
             await session.execute(
-                select(col(Subscriber.id)).order_by(col(Subscriber.id)).limit(_MOST_SUBSCRIBERS)
+                select(col(Subscriber.id))
+                .where(col(Subscriber.created_at) >= since)
+                .order_by(col(Subscriber.id))
+                .limit(_MOST_SUBSCRIBERS)
             )
         )
         .scalars()

@@ -1,7 +1,8 @@
 """What the application and a request carry, by typed keys. Set in app.py and access.py; read by every handler."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from datetime import datetime
 
 from aiohttp import web
 
@@ -38,6 +39,10 @@ WAKE: web.AppKey[Callable[[], None]] = web.AppKey("wake")
 #: None where the sandbox is elsewhere or not there.
 SANDBOX: web.AppKey[Sandbox | None] = web.AppKey("sandbox")
 DEMO = web.AppKey("demo", bool)
+#: When this application was made.
+BEGAN = web.AppKey("began", datetime)
+#: Of a demo: the secret of a sign-in link → who comes in by it; one that was used is gone.
+GUESTS: web.AppKey[MutableMapping[str, str]] = web.AppKey("guests")
 #: That users may sign in through; None where none is configured.
 PROVIDER: web.AppKey[OpenIdProvider | None] = web.AppKey("provider")
 #: The Official Account; None where there is none.

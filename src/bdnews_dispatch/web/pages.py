@@ -54,6 +54,7 @@ class Pages:
         # The extension adds this method; its types don't say so.
         environment.install_gettext_translations(self._translations[language], newstyle=True)  # type: ignore[attr-defined]
         environment.filters["plain"] = plain
+        environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": True}
         environment.globals |= {
             "language": language,
             "language_tag": _TAGS[language],

@@ -243,6 +243,8 @@ ROUTES: tuple[Route, ...] = (
     # A demo on this machine.
     Route("GET", "/demo", demo.show, Permission.DEMO),
     Route("GET", "/demo/news", demo.news, Permission.DEMO),
+    Route("GET", "/demo/console/{link}", demo.door, Permission.DEMO),
+    Route("POST", "/demo/console/{link}", demo.enter, Permission.DEMO),
 )
 
 #: Of the operations listener; see operations.py.

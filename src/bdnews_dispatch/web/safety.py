@@ -35,7 +35,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     elif request.path == "/demo" or request.path.startswith(_WITH_SCRIPT):
         policy = SCRIPT_POLICY
     response.headers.setdefault("Content-Security-Policy", policy)
-    if request.path.startswith("/console/"):
+    if request.path.startswith(("/console/", "/demo/console/")):
         # A browser that may tell no referrer says "null" for a form's origin, too: then nobody could be told apart.
         response.headers.setdefault("Referrer-Policy", "same-origin")
     for name, value in _HEADERS.items():

@@ -8,8 +8,11 @@ import pytest
 from tests.integration.web.readers_site import Site, open_site, words
 from tests.making import HandClock
 
+from bdnews_dispatch.accounts.rights import Role
+from bdnews_dispatch.accounts.users import add_user
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.web.keys import GUESTS
 
 
 @pytest.fixture
@@ -77,3 +80,26 @@ async def test_news_come_when_something_changed(demo: Site) -> None:
         await demo.get(demo.links.pixel(sent[0].key))
         assert await told() != first
     answer.close()
+
+
+async def test_a_link_opens_the_console_once(demo: Site) -> None:
+    async with demo.database.write() as session:
+        await add_user(session, demo.clock, email="admin@demo.example", name="林知远", role=Role.ADMIN)
+    demo.app[GUESTS]["a-secret"] = "admin@demo.example"
+    door = "/demo/console/a-secret"
+    for _ in range(2):  # looking uses nothing up
+        assert "林知远" in await (await demo.get(door)).text()
+    assert (await demo.get(door, headers={"Host": "rebound.example"})).status == 404
+    assert (await demo.post(door, headers={"Sec-Fetch-Site": "cross-site"})).status == 403
+    answer = await demo.post(door)
+    assert (answer.status, answer.headers["Location"]) == (303, "/console/today")
+    assert "林知远" in await (await demo.get("/console/today")).text()
+    assert (await demo.post(door)).status == 404
+    gone = await demo.get(door)
+    assert gone.status == 404
+    assert "已经用过" in await gone.text()
+
+
+async def test_there_is_no_such_door_without_a_demo(site: Site) -> None:
+    site.app[GUESTS]["a-secret"] = "admin@demo.example"
+    assert (await site.get("/demo/console/a-secret")).status == 404

@@ -69,7 +69,7 @@ async def test_every_route_answers_and_carries_the_headers(site: Site, sent: lis
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
         assert "unsafe" not in policy
-        inside = route.path.startswith("/console/")
+        inside = route.path.startswith(("/console/", "/demo/console/"))
         assert answer.headers["Referrer-Policy"] == ("same-origin" if inside else "no-referrer")
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Set-Cookie" not in answer.headers
