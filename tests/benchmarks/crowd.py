@@ -123,7 +123,9 @@ class _Filler:
             if self._postgresql
             else f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {most}) SELECT n FROM s"
         )
-        await self.run("CREATE TEMPORARY TABLE numbers (n INTEGER PRIMARY KEY)")
+        await self.run(
+            f"CREATE TEMPORARY TABLE numbers (n {'BIGINT' if self._postgresql else 'INTEGER'} PRIMARY KEY)"
+        )
         await self.run(f"INSERT INTO numbers {series}")
         if self._postgresql:
             await self.run("ANALYZE numbers")
@@ -390,7 +392,7 @@ async def _reports(database: Database, now: datetime, each: int) -> None:
 
 
 async def _others(filler: _Filler, database: Database, now: datetime, people: int) -> None:
-    asked = filler.moment("(id * 7919) % 60000000")
+    asked = filler.moment("(CAST(id AS BIGINT) * 7919) % 60000000")
     await filler.run(
         f"""INSERT INTO request (key, kind, publication, subscriber_id, email, email_key, language, wish, network,
         consent, requested_at, expires_at, answered_at, done_at)

@@ -1,10 +1,12 @@
-"""Statements that SQLite and PostgreSQL spell differently: "insert unless it is there", and very many rows at once."""
+"""Statements that SQLite and PostgreSQL spell differently: "insert unless it is there", "begins with", and very many
+rows at once.
+"""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ColumnElement, Table, and_
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -16,6 +18,9 @@ from bdnews_dispatch.db.engine import Backend
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
+
+#: Behind all others.
+_LAST = "\U0010ffff"
 
 
 def backend_of(session: AsyncSession) -> Backend:
@@ -30,6 +35,15 @@ def insert_new(session: AsyncSession, table: type[SQLModel]) -> "sqlite.Insert |
 
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def begins(session: AsyncSession, column: Any, front: str) -> ColumnElement[bool]:
+    """That a text begins so, in a way that its index answers: SQLite's LIKE asks for no case and goes by no index;
+    PostgreSQL's order of letters is not that of their numbers, unless the index is one of patterns (migration 0023).
+    """
+    if backend_of(session) is Backend.SQLITE:
+        return and_(column >= front, column < front + _LAST)
+    return cast("ColumnElement[bool]", column.startswith(front, autoescape=True))
 
 
 async def insert_many(

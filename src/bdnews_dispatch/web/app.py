@@ -14,6 +14,7 @@ from bdnews_dispatch.links import Links
 from bdnews_dispatch.official_account.account import open_account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
+from bdnews_dispatch.reports.tallies import Tallies
 from bdnews_dispatch.sandbox import SANDBOX_APPID, Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.settings import Settings
@@ -67,6 +68,7 @@ def make_web_app(
     app[keys.DEMO] = demo and sandbox is not None
     app[keys.PAGES] = Pages()
     app[keys.HITS] = HitRecorder(database, clock, wake)
+    app[keys.TALLIES] = Tallies(database, clock)
     app[keys.READINESS] = Readiness(settings, database)
     app[keys.STOPPING] = asyncio.Event()
     app[keys.NEWS] = News()
@@ -74,6 +76,7 @@ def make_web_app(
     app[MADE] = {}
     app[keys.ACCOUNT] = None
     app.cleanup_ctx.append(_recording)
+    app.cleanup_ctx.append(_counting)
     app.cleanup_ctx.append(_speaking_to_wechat)
     app.on_shutdown.append(_stop_streams)
     app.on_response_prepare.append(add_headers)
@@ -120,6 +123,11 @@ def _add(app: web.Application, routes: Sequence[Route]) -> None:
 
 async def _recording(app: web.Application) -> AsyncIterator[None]:
     async with app[keys.HITS]:
+        yield
+
+
+async def _counting(app: web.Application) -> AsyncIterator[None]:
+    async with app[keys.TALLIES]:
         yield
 
 
