@@ -99,7 +99,7 @@ async def look_at_one_state(
     order: tuple[Any, ...] = (col(Delivery.subscriber_id), col(Delivery.channel))
     if state in _BY_AN_INDEX:
         which.append(text(_BY_AN_INDEX[state]))  # type: ignore[arg-type]  # a condition in words
-        order = (col(Delivery.updated_at).desc(), col(Delivery.id))
+        order = (col(Delivery.updated_at).desc(), col(Delivery.id).desc())  # as the index lies, from its end
     return await _seen_by(session, mail_domain, which, order, limit)
 
 

@@ -95,11 +95,11 @@ async def find_people(
             SubscriberTag.tag == wanted.tag
         )
     if wanted.list_name:
-        on_it = col(ListMembership.subscriber_id) == number
-        statement = (
-            statement.join(ListMembership, on_it)
-            .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
-            .where(MailingList.name == wanted.list_name, col(ListMembership.left_at).is_(None))
+        # Its number first: by it the database knows how many there are, and has them in this order.
+        named = select(MailingList.id).where(MailingList.name == wanted.list_name)
+        list_id = (await session.exec(named)).first() or 0
+        statement = statement.join(ListMembership, col(ListMembership.subscriber_id) == number).where(
+            ListMembership.list_id == list_id, col(ListMembership.left_at).is_(None)
         )
         number = col(ListMembership.subscriber_id)
     if wanted.words:
