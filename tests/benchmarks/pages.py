@@ -66,7 +66,7 @@ def pages(crowd: Crowd) -> dict[str, str]:
         if route.method != "GET" or route.permission is not Permission.SESSION or route.path in STREAMS:
             continue
         room, _, rest = route.path.partition("/{id}")
-        path = f"{room}/{ids[room + '/{id}']}{rest}" if "/{id}" in route.path else route.path
+        path = f"{room}/{ids.get(room + '/{id}', 1)}{rest}" if "/{id}" in route.path else route.path
         found[route.path] = path.replace("{file}", "report.csv")
     issue = crowd.issue
     for path in ("/console/dispatches/new", "/console/dispatches/new/audience"):
@@ -121,18 +121,24 @@ class Browser:
         self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
 
     def get(self, path: str) -> tuple[float, int]:
-        """Returns: milliseconds until the last byte, and how many came."""
+        """Returns: milliseconds until the last byte, and how many came. Raises: FileNotFoundError: not there."""
         began = time.perf_counter()
         self._connection.request("GET", path, headers={"Cookie": self._cookie})
         answer = self._connection.getresponse()
         body = answer.read()
         took = (time.perf_counter() - began) * 1000
+        if answer.status == http.HTTPStatus.NOT_FOUND:
+            raise FileNotFoundError(path)
         assert answer.status == 200, (path, answer.status, body[:500])
         return took, len(body)
 
 
-def _ask(browser: Browser, path: str, times: int) -> dict[str, Any]:
-    first, size = browser.get(path)
+def _ask(browser: Browser, path: str, times: int) -> dict[str, Any] | None:
+    """Returns: None: there is no such page, because nobody has made its rows in crowd.py."""
+    try:
+        first, size = browser.get(path)
+    except FileNotFoundError:
+        return None
     found: list[float] = []
     trivial: list[float] = []
     began = time.monotonic()
@@ -203,15 +209,20 @@ def _measure(folder: Path, url: str, crowd: Crowd, times: int, only: str) -> dic
         browser = Browser(port)
         browser.sign_in()
         trivial = _ask(browser, "/live", 10 * times)
-        found = {}
+        assert trivial is not None
+        found, missing = {}, []
         for name, path in pages(crowd).items():
             if only in name:
-                found[name] = _ask(browser, path, times)
+                if (answer := _ask(browser, path, times)) is None:
+                    missing.append(path)
+                    continue
+                found[name] = answer
                 sys.stderr.write(f"{name} {found[name]}\n")
     slowest = sorted(found, key=lambda name: -found[name]["median_ms"])
     return {
         "live_ms": trivial["median_ms"],
         "heaviest": {name: found[name] for name in slowest[:HEAVIEST]},
+        "not_there": missing,
         "over_100_ms": sum(1 for one in found.values() if one["median_ms"] > 100),
         "pages": {name: found[name] for name in slowest},
     }

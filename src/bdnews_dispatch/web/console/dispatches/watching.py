@@ -24,13 +24,16 @@ _OVER = (DispatchState.FINISHED, DispatchState.CANCELLED)
 async def index(request: web.Request) -> web.Response:
     """The latest ones."""
     app = request.app
+    now = app[CLOCK]()
     async with app[DATABASE].read() as session:
         newest = select(Dispatch).order_by(col(Dispatch.id).desc()).limit(_MOST)
         rows = (await session.exec(newest)).all()
         named = await titles(session, [row.id for row in rows if row.id is not None])
         found = await stands(request, session, rows)
     shown_ = [(row, found[row.id]) for row in rows if row.id is not None]
-    return again_soon(page(request, "dispatches.html", found=shown_, titles=named), found)
+    oldest = min((one for one in found.values() if one.at), key=lambda one: one.at or now, default=None)
+    response = page(request, "dispatches.html", found=shown_, titles=named, oldest=oldest)
+    return again_soon(response, found)
 
 
 async def show(request: web.Request) -> web.Response:
