@@ -100,7 +100,7 @@ class _Filler:
         at = self._now.strftime("%Y-%m-%d %H:%M:%S")
         if self._postgresql:
             return f"(timestamptz '{at}+00' - ({seconds}) * interval '1 second')"
-        return f"(strftime('%Y-%m-%d %H:%M:%S', '{at}', '-' || ({seconds}) || ' seconds') || '.000000')"
+        return f"(strftime('%Y-%m-%d %H:%M:%S', '{at}', (0 - ({seconds})) || ' seconds') || '.000000')"
 
     def padded(self, number: str, width: int) -> str:
         if self._postgresql:

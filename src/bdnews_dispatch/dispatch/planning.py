@@ -32,6 +32,8 @@ from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Subscribe
 #: People in one transaction: big enough for speed (a row costs some 10 µs in bulk), small enough to hold the writer's
 #: lock for a fraction of a second.
 SLICE = 500
+#: In one look of a forecast, which holds no lock: each of them has PostgreSQL read all followers and suppressions.
+LOOK = 5_000
 
 
 class Planner:
@@ -121,7 +123,7 @@ class Planner:
                 session,
                 dispatch.publication,
                 after_id=after,
-                limit=SLICE,
+                limit=LOOK,
                 target=target,
                 now=now,
                 cards=True,
@@ -135,7 +137,7 @@ class Planner:
                     if row["channel"] is Channel.WECHAT and not row["reason"]:
                         with_card.append((person, row["sections"]))
             await found.cards.count(session, self._clock, accounts, with_card)
-            after, more = (ids[-1] if ids else after), len(people) == SLICE
+            after, more = (ids[-1] if ids else after), len(people) == LOOK
         found.cards.group()
         return found
 
