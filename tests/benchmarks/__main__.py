@@ -267,11 +267,21 @@ def main() -> None:
     parser.add_argument("--rows", action="store_true", help="what rows weigh on PostgreSQL instead")
     parser.add_argument("--hits", action="store_true", help="opens and clicks instead")
     parser.add_argument("--cards", action="store_true", help="template messages on WeChat instead")
+    parser.add_argument("--pages", action="store_true", help="the console's pages instead")
+    parser.add_argument("--subscribers", type=int, default=20_000, help="of --pages")
+    parser.add_argument("--deliveries", type=int, default=200_000, help="of --pages")
     arguments = parser.parse_args()
-    if arguments.importing:
+    if arguments.pages:
+        from tests.benchmarks import pages  # noqa: PLC0415  # as below
+
+        times = 10 * arguments.rounds
+        result: dict[str, Any] = {
+            "pages": pages.measure(arguments.subscribers, arguments.deliveries, times, pages.DATABASES)
+        }
+    elif arguments.importing:
         from tests.benchmarks import importing  # noqa: PLC0415  # as below
 
-        result: dict[str, Any] = {"importing": importing.measure(50 * arguments.number, arguments.rounds)}
+        result = {"importing": importing.measure(50 * arguments.number, arguments.rounds)}
     elif arguments.hits:
         from tests.benchmarks import hits  # noqa: PLC0415  # as below
 

@@ -17,7 +17,6 @@ from bdnews_dispatch.db.engine import Backend
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-
 #: Behind every character that a text holds.
 _LAST = "\U0010ffff"
 

@@ -1,6 +1,6 @@
 """Where a dispatch stands at each domain: what a page shows beside its progress, while it runs.
 
-In: a dispatch's id. Out: rows, the domains with most deliveries first. Caller: the console.
+In: a dispatch's id. Out: rows, the domains with most deliveries first. Caller: standing.py.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,8 @@ from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.db.engine import Backend, Database
+from bdnews_dispatch.db.engine import Backend
+from bdnews_dispatch.db.statements import backend_of
 from bdnews_dispatch.dispatch.models import Delivery, counts_template
 from bdnews_dispatch.dispatch.states import OPEN, REACHED, DeliveryState
 from bdnews_dispatch.subscribers.models import Channel, Subscriber
@@ -40,12 +41,12 @@ class AtDomain:
         return sum(self.counts[state] for state in OPEN)
 
 
-async def by_domain(database: Database, session: AsyncSession, dispatch_id: int) -> list[AtDomain]:
+async def by_domain(session: AsyncSession, dispatch_id: int) -> list[AtDomain]:
     """Mails of a dispatch that were to go out, by domain."""
     key = col(Subscriber.email_key)
     domain = (
         func.split_part(key, "@", 2)
-        if database.backend is Backend.POSTGRESQL
+        if backend_of(session) is Backend.POSTGRESQL
         else func.substr(key, func.instr(key, "@") + 1)
     ).label("domain")
     rows = await session.exec(

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, text, update
+from sqlalchemy import ColumnElement, Select, exists, or_, text, update
 from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.dispatch.models import DUE, HELD, IN_DOUBT, Delivery, Dispatch, counts_template
+from bdnews_dispatch.dispatch.models import DUE, HELD, IN_DOUBT, Delivery, Dispatch
+from bdnews_dispatch.dispatch.standing import Standing, rows_of
 from bdnews_dispatch.dispatch.states import (
     CLAIMABLE,
     OPEN,
-    REACHED,
     DeliveryState,
     DispatchState,
     check_dispatch,
@@ -152,21 +152,12 @@ async def finish_if_done(session: AsyncSession, clock: Clock, dispatch: Dispatch
 async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
     """How the dispatch stands, counted from the ledger: by state, by channel and state, by reason. JSON-able."""
     dispatch = await find_dispatch(session, dispatch_id)
-    counts = counts_template()
-    channels: dict[str, dict[str, int]] = {}
-    reasons: dict[str, int] = {}
-    modes: dict[str, int] = {}
-    what = (col(Delivery.channel), col(Delivery.state), col(Delivery.reason), col(Delivery.mode))
-    rows = await session.execute(
-        sa_select(*what, func.count()).where(col(Delivery.dispatch_id) == dispatch_id).group_by(*what)
-    )
-    for channel, state, reason, mode, number in rows:
-        counts[state] += number
-        channels.setdefault(str(channel), counts_template())[state] += number
-        if reason:
-            reasons[reason] = reasons.get(reason, 0) + number
-        if mode and state in REACHED:
-            modes[mode] = modes.get(mode, 0) + number
+    rows = (await rows_of(session, [dispatch_id])).get(dispatch_id, [])
+    return described(dispatch, Standing.read({"rows": rows}))
+
+
+def described(dispatch: Dispatch, standing: Standing) -> dict[str, Any]:
+    """The dispatch with its counts. JSON-able."""
     return {
         "id": dispatch.id,
         "state": str(dispatch.state),
@@ -185,11 +176,11 @@ async def show(session: AsyncSession, dispatch_id: int) -> dict[str, Any]:
         "created_at": dispatch.created_at.isoformat(),
         "planned_at": dispatch.planned_at.isoformat() if dispatch.planned_at else None,
         "finished_at": dispatch.finished_at.isoformat() if dispatch.finished_at else None,
-        "deliveries": sum(counts.values()),
-        "counts": counts,
-        "channels": channels,
-        "reasons": reasons,
-        "modes": modes,
+        "deliveries": sum(standing.counts.values()),
+        "counts": standing.counts,
+        "channels": standing.channels,
+        "reasons": standing.reasons,
+        "modes": standing.modes,
     }
 
 

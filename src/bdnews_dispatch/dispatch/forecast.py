@@ -49,12 +49,12 @@ class Forecast:
     left_out: Counter[str] = field(default_factory=Counter)
     cards: CardForecast = field(default_factory=CardForecast)
 
-    def count(self, channel: Channel, reason: str) -> None:
-        """One row of planning."""
+    def count(self, channel: Channel, reason: str, number: int = 1) -> None:
+        """A row of planning, so many times."""
         if reason:
-            self.left_out[reason] += 1
+            self.left_out[reason] += number
         else:
-            self.planned[channel.value] += 1
+            self.planned[channel.value] += number
 
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -82,6 +82,7 @@ async def rules_of(session: AsyncSession, publication: str, target: Target, now:
         return int((await session.exec(statement)).one())
 
     subscribed, included = await number(), target.included(now)
-    named = await number(included)
+    named = await number(included) if target.lists or target.segments else subscribed
     excluded = {name: await number(included, condition) for name, condition in target.excluding(now)}
-    return Rules(subscribed, subscribed - named, excluded, await number(target.condition(now)))
+    left = await number(target.condition(now)) if excluded else named
+    return Rules(subscribed, subscribed - named, excluded, left)

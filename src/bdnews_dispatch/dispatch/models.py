@@ -86,6 +86,8 @@ class DispatchLink(SQLModel, table=True):
 DUE = "state IN ('planned', 'deferred')"
 HELD = "state IN ('claimed', 'in_flight')"
 IN_DOUBT = "state = 'uncertain'"
+#: What is looked at one by one beside these; a delivery that goes well by mail is never in it.
+APART = "state IN ('deferred', 'failed', 'delivered')"
 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
@@ -111,6 +113,7 @@ class Delivery(SQLModel, table=True):
         _partial("ix_delivery_due", "dispatch_id", "channel", "due_at", where=DUE),
         _partial("ix_delivery_held", "lease_until", where=HELD),
         _partial("ix_delivery_in_doubt", "dispatch_id", where=IN_DOUBT),
+        _partial("ix_delivery_apart", "dispatch_id", "state", "updated_at", where=APART),
     )
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     dispatch_id: int = Field(foreign_key="dispatch.id")

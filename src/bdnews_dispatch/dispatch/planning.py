@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, exists, false, insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -26,12 +26,14 @@ from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState, check_
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.links import Links, random_key
-from bdnews_dispatch.subscribers.audience import Person, slice_of
-from bdnews_dispatch.subscribers.models import Channel, ChannelChoice
+from bdnews_dispatch.subscribers.audience import Person, alike, slice_of
+from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Subscriber
 
 #: People in one transaction: big enough for speed (a row costs some 10 µs in bulk), small enough to hold the writer's
 #: lock for a fraction of a second.
 SLICE = 500
+#: In one look of a forecast, which holds no lock: each of them has PostgreSQL read all followers and suppressions.
+LOOK = 5_000
 
 
 class Planner:
@@ -101,13 +103,33 @@ class Planner:
         contents = contents or await load_contents(session, dispatch, self._links)
         target, now = target_of(dispatch), dispatch.created_at
         found = Forecast(await rules_of(session, dispatch.publication, target, now))
+        earlier = await self._earlier(session, dispatch)
+        # Half a million readers by mail are some hundred kinds of them; a card depends on each one's own standing.
+        groups = await alike(
+            session,
+            dispatch.publication,
+            target=target,
+            now=now,
+            moment=self._clock(),
+            reached=_by_mail(earlier),
+        )
+        for group in groups:
+            mailed = frozenset({(group.person.subscriber_id, Channel.EMAIL)} if group.reached else ())
+            for row in self._rows(dispatch, contents, group.person, mailed):
+                found.count(row["channel"], row["reason"], group.number)
         after, more = 0, True
         while more:
             people = await slice_of(
-                session, dispatch.publication, after_id=after, limit=SLICE, target=target, now=now
+                session,
+                dispatch.publication,
+                after_id=after,
+                limit=LOOK,
+                target=target,
+                now=now,
+                cards=True,
             )
             ids = [person.subscriber_id for person in people]
-            reached = await self._reached_before(session, dispatch, ids, lock=False)
+            reached = await self._reached_by(session, earlier, ids)
             with_card = []
             for person in people:
                 for row in self._rows(dispatch, contents, person, reached):
@@ -115,7 +137,7 @@ class Planner:
                     if row["channel"] is Channel.WECHAT and not row["reason"]:
                         with_card.append((person, row["sections"]))
             await found.cards.count(session, self._clock, accounts, with_card)
-            after, more = (ids[-1] if ids else after), len(people) == SLICE
+            after, more = (ids[-1] if ids else after), len(people) == LOOK
         found.cards.group()
         return found
 
@@ -141,19 +163,26 @@ class Planner:
             await session.exec(insert(DispatchLink), params=rows)
 
     async def _reached_before(
-        self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int], *, lock: bool = True
+        self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
     ) -> frozenset[tuple[int, Channel]]:
         """Whom another dispatch of the same issue or bulletin has reached or is about to reach.
 
         Its slices and these are planned one after the other, however many workers plan: who is on two lists would else
         be planned twice at the same moment.
         """
-        if dispatch.kind is DispatchKind.PERIOD or not subscriber_ids:
+        if not subscriber_ids:
             return frozenset()
+        earlier = await self._earlier(session, dispatch, lock=True)
+        return await self._reached_by(session, earlier, subscriber_ids)
+
+    async def _earlier(self, session: AsyncSession, dispatch: Dispatch, *, lock: bool = False) -> list[int]:
+        """The other dispatches of the same issue or bulletin."""
+        if dispatch.kind is DispatchKind.PERIOD:
+            return []
         locked = {"key_share": True} if lock else None
         if dispatch.kind is DispatchKind.BULLETIN:
             if dispatch.bulletin_id is None:
-                return frozenset()  # a forecast of one that is being written
+                return []  # a forecast of one that is being written
             if lock:
                 await session.get(Bulletin, dispatch.bulletin_id, with_for_update=locked)
             of_it = await dispatches_of_bulletin(session, dispatch.bulletin_id)
@@ -161,8 +190,13 @@ class Planner:
             issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update=locked)
             assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
             of_it = await dispatches_of(session, issue)
-        earlier = [d.id for d in of_it if d.id is not None and d.id != dispatch.id]
-        if not earlier:
+        return [d.id for d in of_it if d.id is not None and d.id != dispatch.id]
+
+    @staticmethod
+    async def _reached_by(
+        session: AsyncSession, earlier: list[int], subscriber_ids: list[int]
+    ) -> frozenset[tuple[int, Channel]]:
+        if not earlier or not subscriber_ids:
             return frozenset()
         rows = await session.exec(
             select(Delivery.subscriber_id, Delivery.channel)
@@ -183,6 +217,18 @@ class Planner:
             if not reason and (person.subscriber_id, channel) in reached:
                 reason = "already_sent"
             yield _row(dispatch, person, channel, random_key(now), sections, reason, now)
+
+
+def _by_mail(earlier: list[int]) -> ColumnElement[bool]:
+    """Over `Subscriber`: one of these dispatches has reached them by mail, or is about to."""
+    if not earlier:
+        return false()
+    return exists().where(
+        col(Delivery.dispatch_id).in_(earlier),
+        col(Delivery.subscriber_id) == col(Subscriber.id),
+        col(Delivery.channel) == Channel.EMAIL,
+        col(Delivery.state).not_in(UNREACHED),
+    )
 
 
 def _sections_for(dispatch: Dispatch, contents: Contents, person: Person) -> tuple[list[str], str]:

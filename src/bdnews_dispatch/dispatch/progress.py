@@ -5,6 +5,7 @@ The rows are the truth on every machine; nothing is told from worker to page.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.dispatch.control import find_dispatch
-from bdnews_dispatch.dispatch.models import Delivery, counts_template
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch, counts_template
 from bdnews_dispatch.dispatch.states import OPEN, REACHED, DeliveryState, DispatchState
 
 #: The rate is over so many seconds: long enough to be calm, short enough to show that something has happened.
@@ -65,16 +66,22 @@ async def read_progress(session: AsyncSession, dispatch_id: int, now: datetime) 
     counts = counts_template()
     for state, number in rows:
         counts[DeliveryState(state).value] = number
+    return progress_of(dispatch, counts, now)
+
+
+def progress_of(dispatch: Dispatch, counts: Mapping[str, int], now: datetime) -> Progress:
+    """Args: counts: by state, each of them, as they were at `now`."""
+    assert dispatch.id is not None  # noqa: S101  # read from the database
     total = sum(counts.values())
     left = sum(counts[state] for state in (*OPEN, DeliveryState.UNCERTAIN))
     return Progress(
-        dispatch_id=dispatch_id,
+        dispatch_id=dispatch.id,
         state=dispatch.state,
         at=now,
         total=total,
         done=total - left,
         planning=dispatch.planned_at is None and dispatch.state is not DispatchState.CANCELLED,
-        counts=counts,
+        counts=dict(counts),
         note=dispatch.note,
     )
 

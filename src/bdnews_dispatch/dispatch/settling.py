@@ -7,8 +7,9 @@ the API. Only an uncertain delivery can be decided; evidence (an open, a click) 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, func, text
 from sqlalchemy.orm import aliased
 from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -16,11 +17,19 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.control import find_dispatch, in_order
-from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.dispatch.models import APART, IN_DOUBT, Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.subscribers.models import Channel, Subscriber
 
+_APART = f"delivery.{APART}"
+#: States whose deliveries an index holds, with its condition.
+_BY_AN_INDEX = {
+    DeliveryState.UNCERTAIN: f"delivery.{IN_DOUBT}",
+    DeliveryState.FAILED: _APART,
+    DeliveryState.DEFERRED: _APART,
+    DeliveryState.DELIVERED: _APART,
+}
 #: What an operator may decide of an uncertain delivery.
 DECISIONS = {"sent": DeliveryState.SENT, "resend": DeliveryState.PLANNED, "failed": DeliveryState.FAILED}
 
@@ -68,6 +77,39 @@ async def look(
         mail_domain: of our Message-IDs.
         reason: what the reason begins with.
     """
+    which = []
+    if dispatch_id is not None:
+        which.append(col(Delivery.dispatch_id) == dispatch_id)
+    if states:
+        which.append(col(Delivery.state).in_([DeliveryState(state) for state in states]))
+    if reason:
+        which.append(col(Delivery.reason).startswith(reason, autoescape=True))
+    return await _seen_by(
+        session, mail_domain, which, (col(Delivery.updated_at).desc(), col(Delivery.id)), limit
+    )
+
+
+async def look_at_one_state(
+    session: AsyncSession, *, mail_domain: str, dispatch_id: int, state: DeliveryState, limit: int
+) -> list[Seen]:
+    """Of a dispatch of any size, those in one state: the latest change first where an index has them so (what failed,
+    waits or is in doubt); of those that went out, who has the lowest numbers.
+    """
+    which = [col(Delivery.dispatch_id) == dispatch_id, col(Delivery.state) == state]
+    order: tuple[Any, ...] = (col(Delivery.subscriber_id), col(Delivery.channel))
+    if state in _BY_AN_INDEX:
+        which.append(text(_BY_AN_INDEX[state]))  # type: ignore[arg-type]  # a condition in words
+        order = (col(Delivery.updated_at).desc(), col(Delivery.id).desc())  # as the index lies, from its end
+    return await _seen_by(session, mail_domain, which, order, limit)
+
+
+async def _seen_by(
+    session: AsyncSession,
+    mail_domain: str,
+    which: Sequence[ColumnElement[bool]],
+    order: Sequence[Any],
+    limit: int,
+) -> list[Seen]:
     tried = aliased(Attempt)
     last = (
         select(func.max(col(tried.id)))
@@ -79,15 +121,10 @@ async def look(
         select(Delivery, Subscriber, Attempt)
         .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
         .outerjoin(Attempt, col(Attempt.id) == last)
-        .order_by(col(Delivery.updated_at).desc(), col(Delivery.id))
+        .where(*which)
+        .order_by(*order)
         .limit(limit)
     )
-    if dispatch_id is not None:
-        statement = statement.where(Delivery.dispatch_id == dispatch_id)
-    if states:
-        statement = statement.where(col(Delivery.state).in_([DeliveryState(state) for state in states]))
-    if reason:
-        statement = statement.where(col(Delivery.reason).startswith(reason, autoescape=True))
     return [
         _seen(delivery, person, attempt, mail_domain)
         for delivery, person, attempt in (await session.execute(statement)).all()

@@ -228,6 +228,17 @@ async def dispatches_of(session: AsyncSession, issue: Issue) -> list[Dispatch]:
     return [row for row in rows if any(entry["id"] == issue.id for entry in row.issues)]
 
 
+async def latest_dispatches(session: AsyncSession, issues: Sequence[Issue]) -> dict[int, Dispatch]:
+    """By issue, the last dispatch that sent it as an issue."""
+    named = {issue.publication for issue in issues}
+    rows = await session.exec(
+        select(Dispatch)
+        .where(Dispatch.kind == DispatchKind.ISSUE, col(Dispatch.publication).in_(named))
+        .order_by(col(Dispatch.id))
+    )
+    return {entry["id"]: row for row in rows for entry in row.issues}
+
+
 async def dispatches_of_bulletin(session: AsyncSession, bulletin_id: int) -> list[Dispatch]:
     """The dispatches of this bulletin, oldest first."""
     rows = await session.exec(

@@ -2,7 +2,9 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
+from sqlalchemy import JSON, Double
 from sqlmodel import Field, SQLModel
 
 from bdnews_dispatch.db.types import UtcDateTime, enum_type
@@ -83,3 +85,18 @@ class Growth(SQLModel, table=True):
     section: str = Field(primary_key=True, max_length=40)
     joined: int = 0
     gone: int = 0
+
+
+class Tally(SQLModel, table=True):
+    """What a page shows of very many rows, as it was counted last; see tallies.py.
+
+    Attributes:
+        value: plain data; what it means is known to who counts it.
+        seconds: how long counting took.
+    """
+
+    __tablename__ = "tally"
+    name: str = Field(primary_key=True, max_length=100)
+    value: Any = Field(sa_type=JSON)
+    counted_at: datetime = Field(sa_type=UtcDateTime)
+    seconds: float = Field(sa_type=Double)

@@ -9,12 +9,12 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from asyncpg import Connection
-from sqlalchemy import Text, and_, cast, exists, func, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, false, func, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -63,6 +63,7 @@ async def slice_of(
     limit: int,
     target: Target = EVERYBODY,
     now: datetime | None = None,
+    cards: bool = False,
 ) -> list[Person]:
     """The next subscribers by id who have a current subscription, each once.
 
@@ -71,6 +72,7 @@ async def slice_of(
         after_id: the last id that was dealt with; 0 at the start.
         target: whom it is meant for.
         now: what the target's rules call now; the same for every slice. Needed where the target is not everybody.
+        cards: those alone who may get a card: all that `alike` leaves out.
     """
     statement = (
         _persons()
@@ -81,6 +83,8 @@ async def slice_of(
     )
     if now is not None:
         statement = statement.where(target.condition(now))
+    if cards:
+        statement = statement.where(col(Subscription.channel) != ChannelChoice.EMAIL)
     return [_person(row) for row in (await session.execute(statement)).all()]
 
 
@@ -102,6 +106,78 @@ async def readers_by_section(session: AsyncSession, publication: str) -> tuple[i
         else:
             by_section.update(dict.fromkeys(_section_set(sections or "[]"), number))
     return whole, dict(by_section)
+
+
+class Alike(NamedTuple):
+    """So many people between whom planning sees no difference.
+
+    Attributes:
+        person: one who stands for them: without a number, and with nobody's address.
+        reached: whether the condition that was asked for holds for them.
+    """
+
+    person: Person
+    reached: bool
+    number: int
+
+
+async def alike(
+    session: AsyncSession,
+    publication: str,
+    *,
+    target: Target,
+    now: datetime,
+    moment: datetime,
+    reached: ColumnElement[bool],
+) -> list[Alike]:
+    """Everybody with a current subscription by mail alone, in groups: half a million of them are some hundred.
+
+    Args:
+        now: what the target's rules call now.
+        moment: at which somebody is paused or not.
+        reached: over `Subscriber`.
+    """
+    sections = cast(col(Subscription.sections), Text)
+    what = {
+        "has_email": col(Subscriber.email).is_not(None),
+        "whole_issue": col(Subscription.whole_issue),
+        "sections": sections,
+        "cadence": col(Subscription.cadence),
+        "paused": func.coalesce(col(Subscription.paused_until) > moment, false()),
+        "suppressed": _suppressed(Channel.EMAIL, col(Subscriber.email_key)),
+        "reached": reached,
+    }
+    each = (
+        select(*(expression.label(name) for name, expression in what.items()))
+        .select_from(Subscription)
+        .join(Subscriber, col(Subscriber.id) == col(Subscription.subscriber_id))
+        .where(col(Subscription.publication) == publication, col(Subscription.ended_at).is_(None))
+        .where(col(Subscription.channel) == ChannelChoice.EMAIL, target.condition(now))
+        .subquery("each_of_them")
+    )
+    rows = await session.execute(select(*each.c, func.count().label("number")).group_by(*each.c))
+    return [
+        Alike(
+            Person(
+                subscriber_id=0,
+                email="reader@example.com" if row.has_email else None,
+                openid=None,
+                name="",
+                language="zh",
+                no_tracking=False,
+                whole_issue=bool(row.whole_issue),
+                sections=_section_set(row.sections),
+                channel=ChannelChoice.EMAIL,
+                cadence=row.cadence,
+                suppressed=frozenset({Channel.EMAIL} if row.suppressed else ()),
+                following=True,
+                paused_until=datetime.max.replace(tzinfo=UTC) if row.paused else None,
+            ),
+            bool(row.reached),
+            row.number,
+        )
+        for row in rows
+    ]
 
 
 #: `people` as the drivers read it.

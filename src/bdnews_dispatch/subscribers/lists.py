@@ -3,10 +3,10 @@
 In: names and ids, inside the caller's transaction. Out: rows. Callers: importing, cli/.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import func, select, update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -34,7 +34,7 @@ async def find_list(session: AsyncSession, name: str) -> MailingList:
     statement = select(MailingList).where(col(MailingList.name) == name)
     found: MailingList | None = (await session.execute(statement)).scalar_one_or_none()
     if found is None:
-        there = "、".join(size.name for size in await list_sizes(session))
+        there = "、".join(await list_names(session))
         raise NotFoundError(f"没有名为“{name}”的名单", hint=f"现有名单：{there or '（无）'}。")
     return found
 
@@ -105,20 +105,29 @@ async def describe_list(
     return found
 
 
+async def list_names(session: AsyncSession) -> list[str]:
+    """Every list, without counting anybody."""
+    return list(
+        (await session.execute(select(col(MailingList.name)).order_by(col(MailingList.name)))).scalars()
+    )
+
+
+async def count_members(session: AsyncSession) -> dict[str, int]:
+    """How many are on each list that has anybody, by its number in words: plain data."""
+    statement = (
+        select(col(ListMembership.list_id), func.count())
+        .where(col(ListMembership.left_at).is_(None))
+        .group_by(col(ListMembership.list_id))
+    )
+    return {str(row[0]): row[1] for row in await session.execute(statement)}
+
+
+async def sizes_of(session: AsyncSession, members: Mapping[str, int]) -> list[ListSize]:
+    """Every list by name. Args: members: as they were counted."""
+    rows = (await session.execute(select(MailingList).order_by(col(MailingList.name)))).scalars()
+    return [ListSize(row.name, members.get(str(row.id), 0), row.public, row.description) for row in rows]
+
+
 async def list_sizes(session: AsyncSession) -> list[ListSize]:
     """Every list by name, with how many are on it."""
-    statement = (
-        select(
-            col(MailingList.name),
-            func.count(col(ListMembership.id)),
-            col(MailingList.public),
-            col(MailingList.description),
-        )
-        .outerjoin(
-            ListMembership,
-            and_(col(ListMembership.list_id) == col(MailingList.id), col(ListMembership.left_at).is_(None)),
-        )
-        .group_by(col(MailingList.id))
-        .order_by(col(MailingList.name))
-    )
-    return [ListSize(*row) for row in (await session.execute(statement)).all()]
+    return await sizes_of(session, await count_members(session))

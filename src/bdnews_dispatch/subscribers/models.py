@@ -98,6 +98,14 @@ class Subscription(SQLModel, table=True):
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),
+        # Who came and who left on a day.
+        Index("ix_subscription_began_at", "began_at"),
+        Index(
+            "ix_subscription_ended_at",
+            "ended_at",
+            sqlite_where=text("ended_at IS NOT NULL"),
+            postgresql_where=text("ended_at IS NOT NULL"),
+        ),
     )
     id: int | None = Field(default=None, primary_key=True)
     subscriber_id: int = Field(foreign_key="subscriber.id", index=True)
@@ -165,6 +173,8 @@ class SubscriberTag(SQLModel, table=True):
     """A word that an admin has put on a person."""
 
     __tablename__ = "subscriber_tag"
+    #: A tag's people in the order of their numbers: the first fifty are a step into it.
+    __table_args__ = (Index("ix_subscriber_tag_tag_subscriber_id", "tag", "subscriber_id"),)
     subscriber_id: int = Field(foreign_key="subscriber.id", primary_key=True)
     tag: str = Field(max_length=40, primary_key=True, index=True)
 
@@ -240,7 +250,10 @@ class Suppression(SQLModel, table=True):
     """An address or openid that must not be written to, whoever asks."""
 
     __tablename__ = "suppression"
-    __table_args__ = (UniqueConstraint("channel", "target"),)
+    __table_args__ = (
+        UniqueConstraint("channel", "target"),
+        Index("ix_suppression_created_at_id", "created_at", "id"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     channel: Channel = Field(sa_type=enum_type(Channel))
     #: The folded address, or the openid.
@@ -257,6 +270,7 @@ class LiftedSuppression(SQLModel, table=True):
     """A suppression that no longer holds, and why."""
 
     __tablename__ = "lifted_suppression"
+    __table_args__ = (Index("ix_lifted_suppression_created_at_id", "created_at", "id"),)
     id: int | None = Field(default=None, primary_key=True)
     channel: Channel = Field(sa_type=enum_type(Channel))
     target: str = Field(max_length=254, index=True)

@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,6 +27,9 @@ from bdnews_dispatch.subscribers.models import (
     Subscription,
     Suppression,
 )
+
+#: So many people that begin with the same letters are looked up one by one.
+FEW = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +86,54 @@ async def find_people(
     session: AsyncSession, wanted: Wanted, *, after: int = 0, limit: int
 ) -> list[Subscriber]:
     """In the order of their numbers, behind one. Who has been erased is found by number alone."""
-    statement = select(Subscriber).where(col(Subscriber.id) > after)
+    number: Any = col(Subscriber.id)
+    statement = select(Subscriber)
+    if wanted.tag:
+        # Its index has a tag's people in this order.
+        number = col(SubscriberTag.subscriber_id)
+        statement = statement.join(SubscriberTag, number == col(Subscriber.id)).where(
+            SubscriberTag.tag == wanted.tag
+        )
+    if wanted.list_name:
+        # Its number first: by it the database knows how many there are, and has them in this order.
+        named = select(MailingList.id).where(MailingList.name == wanted.list_name)
+        list_id = (await session.exec(named)).first() or 0
+        statement = statement.join(ListMembership, col(ListMembership.subscriber_id) == number).where(
+            ListMembership.list_id == list_id, col(ListMembership.left_at).is_(None)
+        )
+        number = col(ListMembership.subscriber_id)
     if wanted.words:
-        words = wanted.words.strip()
-        fits = [
-            begins_with(session, col(Subscriber.email_key), address_key(words)),
-            begins_with(session, col(Subscriber.name), words),
-            col(Subscriber.openid) == words,
-        ]
-        if words.isascii() and words.isdigit() and len(words) < 10:
-            fits.append(col(Subscriber.id) == int(words))
-        statement = statement.where(or_(*fits))
+        statement = statement.where(await _fitting(session, wanted.words.strip()))
     if wanted.email:
         statement = statement.where(Subscriber.email_key == address_key(wanted.email))
     if wanted.openid:
         statement = statement.where(Subscriber.openid == wanted.openid)
-    if wanted.tag:
-        tagged = select(SubscriberTag.subscriber_id).where(SubscriberTag.tag == wanted.tag)
-        statement = statement.where(col(Subscriber.id).in_(tagged))
-    if wanted.list_name:
-        on_it = (
-            select(ListMembership.subscriber_id)
-            .join(MailingList, col(MailingList.id) == col(ListMembership.list_id))
-            .where(MailingList.name == wanted.list_name, col(ListMembership.left_at).is_(None))
-        )
-        statement = statement.where(col(Subscriber.id).in_(on_it))
-    return list((await session.exec(statement.order_by(col(Subscriber.id)).limit(limit))).all())
+    return list((await session.exec(statement.where(number > after).order_by(number).limit(limit))).all())
+
+
+async def _fitting(session: AsyncSession, words: str) -> ColumnElement[bool]:
+    """Who begins so. Few are named by their numbers, as the indexes know them; where they are many, one of them comes
+    soon enough on the way through everybody.
+    """
+    fits = [
+        begins_with(session, col(Subscriber.email_key), address_key(words)),
+        *(begins_with(session, col(Subscriber.name), spelling) for spelling in _spellings(words)),
+        col(Subscriber.openid) == words,
+    ]
+    if words.isascii() and words.isdigit() and len(words) < 10:
+        fits.append(col(Subscriber.id) == int(words))
+    found: set[int] = set()
+    for fit in fits:
+        some = (await session.exec(select(Subscriber.id).where(fit).limit(FEW))).all()
+        if len(some) == FEW:
+            return or_(*fits)
+        found.update(id_ for id_ in some if id_ is not None)
+    return col(Subscriber.id).in_(found)
+
+
+def _spellings(words: str) -> list[str]:
+    """As somebody may have written a name that is typed in haste."""
+    return sorted({words, words.lower(), words.upper(), words.title()})
 
 
 async def suggest(session: AsyncSession, words: str, *, limit: int) -> list[Subscriber]:
@@ -183,7 +210,9 @@ async def profiles_of(session: AsyncSession, persons: Sequence[Subscriber]) -> l
     for attribute in (await session.exec(known)).all():
         attributes[attribute.subscriber_id][attribute.name] = attribute.value
     targets = [target for person in persons for target in (person.email_key, person.openid) if target]
-    stopped = select(Suppression.channel, Suppression.target).where(col(Suppression.target).in_(targets))
+    stopped = select(Suppression.channel, Suppression.target).where(
+        col(Suppression.channel).in_(list(Channel)), col(Suppression.target).in_(targets)
+    )
     suppressed = set((await session.exec(stopped)).all()) if targets else set()
     return [
         Profile(

@@ -380,10 +380,15 @@ async def remove_segment(session: AsyncSession, name: str) -> None:
 
 async def segment_sizes(session: AsyncSession, clock: Clock, publication: str) -> list[SegmentSize]:
     """Every segment by name, with how many fit it now."""
-    rows = (await session.execute(select(Segment).order_by(col(Segment.name)))).scalars().all()
     return [
-        SegmentSize(row.name, row.rule, await count_of(session, clock, publication, row.rule)) for row in rows
+        SegmentSize(row.name, row.rule, await count_of(session, clock, publication, row.rule))
+        for row in await all_segments(session)
     ]
+
+
+async def all_segments(session: AsyncSession) -> Sequence[Segment]:
+    """By name."""
+    return (await session.execute(select(Segment).order_by(col(Segment.name)))).scalars().all()
 
 
 async def count_of(session: AsyncSession, clock: Clock, publication: str, rule: object) -> int:

@@ -125,7 +125,7 @@ async def listing(
     table: Any = LiftedSuppression if lifted else Suppression
     statement = select(table).order_by(col(table.created_at).desc(), col(table.id).desc()).limit(limit)
     if target:
-        statement = statement.where(col(table.target) == target)
+        statement = statement.where(col(table.channel).in_(list(Channel)), col(table.target) == target)
     return [
         Shown(
             row.channel.value,

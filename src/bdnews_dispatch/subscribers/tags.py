@@ -1,14 +1,30 @@
-"""Tags: words that an admin puts on people. In: ids and a tag, in the caller's transaction. Caller: cli/."""
+"""Tags: words that an admin puts on people. In: ids and a tag, in the caller's transaction. Callers: cli/, web/."""
 
 from collections.abc import Collection
 
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.db.statements import insert_new
 from bdnews_dispatch.subscribers.fields import FieldError, read_tags
 from bdnews_dispatch.subscribers.models import SubscriberTag
+
+#: From each tag to the next one in the index: neither database does so by itself for DISTINCT.
+_ALL = text(
+    """
+    WITH RECURSIVE known (tag) AS (
+        SELECT min(tag) FROM subscriber_tag
+        UNION ALL SELECT (SELECT min(tag) FROM subscriber_tag WHERE tag > known.tag) FROM known
+        WHERE known.tag IS NOT NULL
+    ) SELECT tag FROM known WHERE tag IS NOT NULL
+    """
+)
+
+
+async def all_tags(session: AsyncSession) -> list[str]:
+    """Every tag that somebody has, in order."""
+    return sorted((await session.execute(_ALL)).scalars())
 
 
 async def tag_people(session: AsyncSession, subscriber_ids: Collection[int], tag: str) -> int:

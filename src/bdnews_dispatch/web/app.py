@@ -15,6 +15,7 @@ from bdnews_dispatch.links import Links
 from bdnews_dispatch.official_account.account import open_account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
+from bdnews_dispatch.reports.tallies import Tallies
 from bdnews_dispatch.sandbox import SANDBOX_APPID, Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.settings import ReadSettings, Settings
@@ -76,6 +77,7 @@ def make_web_app(
     app[keys.GUESTS] = guests if guests is not None else {}
     app[keys.PAGES] = Pages()
     app[keys.HITS] = HitRecorder(database, clock, wake)
+    app[keys.TALLIES] = Tallies(database, clock)
     app[keys.READINESS] = Readiness(settings, database)
     app[keys.STOPPING] = asyncio.Event()
     app[keys.NEWS] = News()
@@ -84,6 +86,7 @@ def make_web_app(
     app[keys.ACCOUNT] = None
     app[keys.PROVIDER] = None
     app.cleanup_ctx.append(_recording)
+    app.cleanup_ctx.append(_counting)
     app.cleanup_ctx.append(_speaking_to_wechat)
     app.cleanup_ctx.append(_speaking_to_provider)
     app.on_shutdown.append(_stop_streams)
@@ -131,6 +134,11 @@ def _add(app: web.Application, routes: Sequence[Route]) -> None:
 
 async def _recording(app: web.Application) -> AsyncIterator[None]:
     async with app[keys.HITS]:
+        yield
+
+
+async def _counting(app: web.Application) -> AsyncIterator[None]:
+    async with app[keys.TALLIES]:
         yield
 
 

@@ -15,6 +15,7 @@ from bdnews_dispatch.links import Links
 from bdnews_dispatch.official_account.account import Account
 from bdnews_dispatch.operations.backlog import Backlog
 from bdnews_dispatch.operations.readiness import Readiness
+from bdnews_dispatch.reports.tallies import Tallies
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.settings import ReadSettings, Settings
 from bdnews_dispatch.web.hits import HitRecorder
@@ -34,6 +35,8 @@ CARD_ACCOUNTS = web.AppKey("card_accounts", CardAccounts)
 LINKS = web.AppKey("links", Links)
 PAGES = web.AppKey("pages", Pages)
 HITS = web.AppKey("hits", HitRecorder)
+#: Counts that take longer than a page may.
+TALLIES = web.AppKey("tallies", Tallies)
 #: Told after a commit that recorded an event, so that its handlers run at once.
 WAKE: web.AppKey[Callable[[], None]] = web.AppKey("wake")
 #: None where the sandbox is elsewhere or not there.

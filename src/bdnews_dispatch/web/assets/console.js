@@ -13,14 +13,17 @@
       try {
         part.innerHTML = await fetched(part.dataset.part);
       } catch {
-        return; // the numbers above say that the connection is lost; the next look may find it again
+        // The numbers above say that the connection is lost, and the next look may find it again; or there is none.
+        for (const words of part.querySelectorAll("[data-failed]")) words.hidden = false;
+        return;
       }
       if (part.querySelector("[data-over]")) {
         clearInterval(timer);
         location.reload(); // its buttons are others now
       }
     };
-    timer = setInterval(look, Number(part.dataset.every) * 1000);
+    if (part.dataset.every) timer = setInterval(look, Number(part.dataset.every) * 1000);
+    else look(); // what takes too long for the page itself
   }
 
   for (const part of document.querySelectorAll("[data-seconds]")) {

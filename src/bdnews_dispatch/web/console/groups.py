@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +13,9 @@ from bdnews_dispatch.subscribers import segments as segment_rooms
 from bdnews_dispatch.subscribers.segments import SegmentError
 from bdnews_dispatch.web.console import conditions
 from bdnews_dispatch.web.console.desk import back, field, note, page
+from bdnews_dispatch.web.console.dispatches.standing import SOON
 from bdnews_dispatch.web.console.guests import FORM
+from bdnews_dispatch.web.console.sizes import Sizes, sizes_of_lists, sizes_of_segments
 from bdnews_dispatch.web.console.whom import choices
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS
 
@@ -105,14 +108,21 @@ def _parsed(text: str) -> Any:
 
 async def _lists(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
     async with request.app[DATABASE].read() as session:
-        found = await list_rooms.list_sizes(session)
+        sizes = await sizes_of_lists(request, session)
     typed = {
         "name": field(request, "name", 100) if problem else "",
         "description": field(request, "description") if problem else "",
     }
-    return page(
-        request, "lists.html", status=422 if problem else 200, found=found, typed=typed, problem=problem
+    response = page(
+        request, "lists.html", status=422 if problem else 200, sizes=sizes, typed=typed, problem=problem
     )
+    return _again_soon(response, sizes)
+
+
+def _again_soon(response: web.Response, sizes: Sizes[Any]) -> web.Response:
+    if not sizes.known and response.status == HTTPStatus.OK:
+        response.headers["Refresh"] = SOON
+    return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +149,23 @@ async def _segments(
     counted: int | None = None,
     problem: BdnewsError | None = None,
 ) -> web.Response:
-    app = request.app
-    publication = app[PUBLICATIONS].named(None)
-    async with app[DATABASE].read() as session:
-        found = await segment_rooms.segment_sizes(session, app[CLOCK], publication.key)
+    publication = request.app[PUBLICATIONS].named(None)
+    async with request.app[DATABASE].read() as session:
+        sizes = await sizes_of_segments(request, session)
         chosen = await choices(session)
+    untouched = typed is None
     if typed is None:
-        wanted = next((one for one in found if one.name == request.query.get("name")), None)
+        wanted = next((one for one in sizes.found if one.name == request.query.get("name")), None)
         typed = (
             _Typed(wanted.name, _as_text(wanted.rule), conditions.written_of(wanted.rule, publication))
             if wanted
             else _Typed("", "", conditions.BLANK)
         )
-    return page(
+    response = page(
         request,
         "segments.html",
         status=422 if problem else 200,
-        found=found,
+        sizes=sizes,
         typed=typed,
         counted=counted,
         problem=problem,
@@ -166,3 +176,4 @@ async def _segments(
             "sections": [section.name for section in publication.sections],
         },
     )
+    return _again_soon(response, sizes) if untouched and not request.query.get("name") else response

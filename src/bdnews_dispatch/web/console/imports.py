@@ -180,7 +180,7 @@ async def _run(
 ) -> web.Response:
     async with request.app[DATABASE].read() as session:
         run = await find_run(session, run_id)
-        names = [size.name for size in await lists.list_sizes(session)]
+        names = await lists.list_names(session)
     for name, value in checked.columns().items() if checked is not None else ():
         setattr(run, name, value)  # shown, not written
     going = run.state is ImportState.RUNNING

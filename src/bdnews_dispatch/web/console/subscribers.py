@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import quote
 
 from aiohttp import web
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
-from bdnews_dispatch.privacy.copying import copy_of
+from bdnews_dispatch.privacy.copying import copy_of, seen_of
 from bdnews_dispatch.privacy.erasing import erase as erase_person
 from bdnews_dispatch.subscribers import lists, people, suppressions
 from bdnews_dispatch.subscribers.adding import Said, add_by_hand
@@ -20,12 +19,10 @@ from bdnews_dispatch.subscribers.models import (
     Cadence,
     Channel,
     ChannelChoice,
-    MailingList,
     Subscriber,
-    SubscriberTag,
 )
 from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of, suggest
-from bdnews_dispatch.subscribers.tags import tag_people, untag_people
+from bdnews_dispatch.subscribers.tags import all_tags, tag_people, untag_people
 from bdnews_dispatch.web.console.desk import ROWS, asked, back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
@@ -55,10 +52,8 @@ async def index(request: web.Request) -> web.Response:
     async with request.app[DATABASE].read() as session:
         found = await find_people(session, wanted, after=after, limit=ROWS + 1)
         profiles = await profiles_of(session, found[:ROWS])
-        names = (await session.exec(select(MailingList.name).order_by(col(MailingList.name)))).all()
-        tags = (
-            await session.exec(select(SubscriberTag.tag).distinct().order_by(col(SubscriberTag.tag)))
-        ).all()
+        names = await lists.list_names(session)
+        tags = await all_tags(session)
     return page(
         request,
         "subscribers.html",
@@ -185,8 +180,8 @@ async def _person(
     async with app[DATABASE].read() as session:
         person = await people.find_by_id(session, subscriber_id)
         (profile,) = await profiles_of(session, [person])
-        kept = await copy_of(session, app[CLOCK], subscriber_id)
-        names = (await session.exec(select(MailingList.name).order_by(col(MailingList.name)))).all()
+        kept = await seen_of(session, person)
+        names = await lists.list_names(session)
     deliveries = kept["deliveries"][-_SHOWN:][::-1]
     return page(
         request,

@@ -15,14 +15,15 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.accounts.sessions import SignedIn
 from bdnews_dispatch.bulletins.models import BulletinDraft, DraftState
 from bdnews_dispatch.dispatch.models import Dispatch
-from bdnews_dispatch.dispatch.progress import Progress, read_progress
-from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
+from bdnews_dispatch.dispatch.progress import Progress
+from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.subscribers.models import Cadence
 from bdnews_dispatch.watched_feeds import rooms as watched_feeds
 from bdnews_dispatch.web.console.desk import page
+from bdnews_dispatch.web.console.dispatches.standing import Stand, stands
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.console.quotas import quotas
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, READINESS, SETTINGS
@@ -40,11 +41,15 @@ class UnderWay:
 
     dispatch: Dispatch
     title: str
-    progress: Progress
+    stand: Stand
+
+    @property
+    def progress(self) -> Progress:
+        return self.stand.progress
 
     @property
     def uncertain(self) -> int:
-        return self.progress.counts[DeliveryState.UNCERTAIN]
+        return self.stand.uncertain
 
     @property
     def stuck(self) -> bool:
@@ -68,7 +73,7 @@ async def show(request: web.Request) -> web.Response:
     async with app[DATABASE].read() as session:
         review = await _review(session, who) if who.may(Right.ISSUES_READ) else []
         drafts = await _waiting(session, who) if who.may(Right.BULLETINS_READ) else []
-        under_way = await _under_way(session, who, now) if who.may(Right.DISPATCHES_READ) else []
+        under_way = await _under_way(request, session) if who.may(Right.DISPATCHES_READ) else []
         feeds = await watched_feeds.failing(session)
         hooks = await webhooks.failing(session)
         left = await quotas(request, session)
@@ -111,18 +116,19 @@ async def _waiting(session: AsyncSession, who: SignedIn) -> list[BulletinDraft]:
     return list(await session.exec(statement))
 
 
-async def _under_way(session: AsyncSession, who: SignedIn, now: datetime) -> list[UnderWay]:
+async def _under_way(request: web.Request, session: AsyncSession) -> list[UnderWay]:
     statement = (
         select(Dispatch)
         .where(col(Dispatch.state).not_in(_OVER))
         .order_by(col(Dispatch.due_at))
         .limit(3 * _MOST)
     )
-    if who.publications:
-        statement = statement.where(col(Dispatch.publication).in_(who.publications))
-    rows = [(row.id, row) for row in await session.exec(statement) if row.id is not None]
-    named = await titles(session, [id_ for id_, _ in rows])
-    return [UnderWay(row, named.get(id_, ""), await read_progress(session, id_, now)) for id_, row in rows]
+    if mine := request[WHO].publications:
+        statement = statement.where(col(Dispatch.publication).in_(mine))
+    rows = (await session.exec(statement)).all()
+    found = await stands(request, session, rows)
+    named = await titles(session, list(found))
+    return [UnderWay(row, named.get(row.id or 0, ""), found[row.id or 0]) for row in rows]
 
 
 def _coming(request: web.Request, under_way: list[UnderWay], now: datetime) -> list[Next]:

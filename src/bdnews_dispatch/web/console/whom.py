@@ -18,6 +18,7 @@ from bdnews_dispatch.dispatch.drafts import FIELDS
 from bdnews_dispatch.dispatch.forecast import Forecast
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.planning import Planner
+from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.models import MailingList, Segment
 from bdnews_dispatch.subscribers.targeting import Target, read_target
 from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS
@@ -64,6 +65,15 @@ async def choices(session: AsyncSession) -> dict[str, list[str]]:
     lists = list((await session.exec(select(MailingList.name).order_by(col(MailingList.name)))).all())
     segments = list((await session.exec(select(Segment.name).order_by(col(Segment.name)))).all())
     return {"list": lists, "segment": segments, "except_list": lists, "except_segment": segments}
+
+
+async def counts_now(request: web.Request, session: AsyncSession) -> bool:
+    """Whether a page counts whom it would reach before it is shown: of a few people, or where it was asked for.
+
+    Half a million take seconds, and what decides must be exact: then the page comes first, and its script asks for the
+    numbers; without one, a link does.
+    """
+    return "count" in request.query or await people.are_few(session)
 
 
 async def forecast(

@@ -171,7 +171,7 @@ async def test_domains_beyond_the_first_are_one_row(site: Site) -> None:
     rows = "".join(f"a@d{n}.example,policy\n" for n in range(12)) + "b@d11.example,policy\n"
     await site.send(issue, f"email,sections\n{rows}".encode())
     async with site.database.read() as session:
-        found = await by_domain(site.database, session, 1)
+        found = await by_domain(session, 1)
     assert (found[0].domain, found[0].total, found[0].reached) == ("d11.example", 2, 2)
     assert (len(found), found[-1].domain, found[-1].total) == (11, "", 2)
 

@@ -25,7 +25,7 @@ from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, pa
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.console.previews import frame, look, send_test, whole_page
 from bdnews_dispatch.web.console.reach import check_reach, publication_named, publications_of
-from bdnews_dispatch.web.console.whom import Whom, choices, forecast
+from bdnews_dispatch.web.console.whom import Whom, choices, counts_now, forecast
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
 ROOM = "/console/bulletins"
@@ -75,6 +75,17 @@ async def create(request: web.Request) -> web.StreamResponse:
 async def show(request: web.Request) -> web.Response:
     """One, with whom it would reach; for who may write, the form."""
     return await shown(request)
+
+
+async def audience(request: web.Request) -> web.Response:
+    """Whom it would reach, alone: the part of the page that its script asks for."""
+    async with request.app[DATABASE].read() as session:
+        draft = await drafting.find(session, number(request.match_info["id"]))
+        if draft.state not in _OPEN:
+            raise web.HTTPNotFound
+        dispatch, contents = await _parts(request, session, draft)
+        reached = await forecast(request, session, dispatch, contents)
+    return page(request, "bulletin_audience.html", forecast=reached.as_json())
 
 
 async def save(request: web.Request) -> web.StreamResponse:
@@ -138,7 +149,7 @@ async def test(request: web.Request) -> web.StreamResponse:
 async def shown(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
     """The page of one. Args: problem: what could not be done."""
     app = request.app
-    draft_id, reached = number(request.match_info["id"]), None
+    draft_id, reached, later = number(request.match_info["id"]), None, False
     async with app[DATABASE].read() as session:
         draft = await drafting.find(session, draft_id)
         names = await _names(session)
@@ -146,7 +157,8 @@ async def shown(request: web.Request, *, problem: BdnewsError | None = None) -> 
         if draft.state in _OPEN:
             try:
                 dispatch, contents = await _parts(request, session, draft)
-                reached = await forecast(request, session, dispatch, contents)
+                later = not await counts_now(request, session)
+                reached = None if later else await forecast(request, session, dispatch, contents)
             except NotFoundError as error:  # a list or a segment that is there no more
                 problem = problem or error
     who = request[WHO]
@@ -163,6 +175,7 @@ async def shown(request: web.Request, *, problem: BdnewsError | None = None) -> 
         sent=sent,
         publication=app[PUBLICATIONS].named(draft.publication),
         forecast=reached.as_json() if reached else None,
+        later=later,
         second=drafting.needs_second(draft),
         own=who.actor in draft.writers,
         undo_seconds=app[SETTINGS].console.undo_seconds,

@@ -18,7 +18,7 @@ from bdnews_dispatch.issues.publishing import publish
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.console.reach import check_reach
-from bdnews_dispatch.web.console.whom import Whom, choices, forecast
+from bdnews_dispatch.web.console.whom import Whom, choices, counts_now, forecast
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS, WAKE
 
 ROOM = "/console/dispatches"
@@ -27,6 +27,12 @@ ROOM = "/console/dispatches"
 async def prepare(request: web.Request) -> web.Response:
     """Whom it would reach."""
     return await _prepared(request, number(request.query.get("issue", "")), Whom.read(request.query))
+
+
+async def audience(request: web.Request) -> web.Response:
+    """The numbers alone, with the form that sends: the part of the page that its script asks for."""
+    issue_id, whom = number(request.query.get("issue", "")), Whom.read(request.query)
+    return await _prepared(request, issue_id, whom, template="dispatch_audience.html", exact=True)
 
 
 async def start(request: web.Request) -> web.StreamResponse:
@@ -76,27 +82,36 @@ async def _issue(request: web.Request, session: AsyncSession, issue_id: int) -> 
 
 
 async def _prepared(
-    request: web.Request, issue_id: int, whom: Whom, *, problem: BdnewsError | None = None
+    request: web.Request,
+    issue_id: int,
+    whom: Whom,
+    *,
+    problem: BdnewsError | None = None,
+    template: str = "dispatch_new.html",
+    exact: bool = False,
 ) -> web.Response:
+    """Args: exact: count whom it would reach, however long that takes."""
     app = request.app
-    found = None
+    found, later = None, False
     async with app[DATABASE].read() as session:
         issue = await _issue(request, session, issue_id)
         chosen = await choices(session)
         try:
             dispatch = issue_dispatch(app[CLOCK], issue, await whom.target(session))
-            found = await forecast(request, session, dispatch)
+            later = not exact and not await counts_now(request, session)
+            found = None if later else await forecast(request, session, dispatch)
         except NotFoundError as error:  # a list that is there no more
             problem = problem or error
     return page(
         request,
-        "dispatch_new.html",
+        template,
         status=422 if problem else 200,
         issue=issue,
         publication=app[PUBLICATIONS].named(issue.publication),
         whom=whom.names,
         choices=chosen,
         forecast=found.as_json() if found else None,
+        later=whom.query(issue=issue_id) if later else "",
         at=field(request, "at", 40) if request.method == "POST" else "",
         undo_seconds=app[SETTINGS].console.undo_seconds,
         problem=problem,

@@ -8,12 +8,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.dispatch import control, words
-from bdnews_dispatch.dispatch.settling import DECISIONS, look, resolve, resolve_all
+from bdnews_dispatch.dispatch.settling import DECISIONS, look_at_one_state, resolve, resolve_all
 from bdnews_dispatch.dispatch.starting import start_again
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import BdnewsError, StateError
 from bdnews_dispatch.web.access import Handler
 from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
+from bdnews_dispatch.web.console.dispatches.standing import stands
 from bdnews_dispatch.web.console.dispatches.starting import ROOM, note_start
 from bdnews_dispatch.web.console.dispatches.watching import shown
 from bdnews_dispatch.web.console.guests import WHO
@@ -132,12 +133,13 @@ async def _deliveries(
     wanted = request.query.get("state", "uncertain")
     state = _STATES.get(wanted, DeliveryState.UNCERTAIN)
     async with app[DATABASE].read() as session:
-        counts = (await control.show(session, dispatch_id))["counts"]
-        found = await look(
+        found_stands = await stands(request, session, [await control.find_dispatch(session, dispatch_id)])
+        stand = found_stands[dispatch_id]
+        found = await look_at_one_state(
             session,
             mail_domain=app[SETTINGS].bounce_domain,
             dispatch_id=dispatch_id,
-            states=[state],
+            state=state,
             limit=ROWS,
         )
     return page(
@@ -147,7 +149,8 @@ async def _deliveries(
         dispatch_id=dispatch_id,
         state=state.value,
         states=[value.value for value in _STATES.values()],
-        counts=counts,
+        counts={**stand.standing.counts, "uncertain": stand.uncertain},
+        stand=stand,
         found=[(one, words.reason_words(one.reason), words.mode(one.mode)) for one in found],
         sees_people=request[WHO].may(Right.SUBSCRIBERS_READ),
         rows=ROWS,

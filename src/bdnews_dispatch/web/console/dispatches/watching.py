@@ -8,13 +8,12 @@ from aiohttp import web
 from sqlmodel import col, select
 
 from bdnews_dispatch.dispatch import control, words
-from bdnews_dispatch.dispatch.breakdown import by_domain
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
-from bdnews_dispatch.dispatch.progress import read_progress
 from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, REACHED, DispatchState
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.dispatches.standing import again_soon, stands
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE
 from bdnews_dispatch.web.progress import told
@@ -26,15 +25,18 @@ _OVER = (DispatchState.FINISHED, DispatchState.CANCELLED)
 async def index(request: web.Request) -> web.Response:
     """The latest ones."""
     app = request.app
+    now = app[CLOCK]()
     async with app[DATABASE].read() as session:
         newest = select(Dispatch).order_by(col(Dispatch.id).desc()).limit(_MOST)
         if mine := request[WHO].publications:
             newest = newest.where(col(Dispatch.publication).in_(mine))
         rows = (await session.exec(newest)).all()
         named = await titles(session, [row.id for row in rows if row.id is not None])
-        now = app[CLOCK]()
-        found = [(row, await read_progress(session, row.id, now)) for row in rows if row.id is not None]
-    return page(request, "dispatches.html", found=found, titles=named)
+        found = await stands(request, session, rows)
+    shown_ = [(row, found[row.id]) for row in rows if row.id is not None]
+    oldest = min((one for one in found.values() if one.at), key=lambda one: one.at or now, default=None)
+    response = page(request, "dispatches.html", found=shown_, titles=named, oldest=oldest)
+    return again_soon(response, found)
 
 
 async def show(request: web.Request) -> web.Response:
@@ -58,25 +60,26 @@ async def shown(
     app = request.app
     async with app[DATABASE].read() as session:
         dispatch = await control.find_dispatch(session, dispatch_id)
-        progress = await read_progress(session, dispatch_id, app[CLOCK]())
         named = await titles(session, [dispatch_id])
-        state = await control.show(session, dispatch_id)
-        domains = await by_domain(app[DATABASE], session, dispatch_id)
+        found = await stands(request, session, [dispatch], domains=True)
+    stand = found[dispatch_id]
+    state = control.described(dispatch, stand.standing)
     waits = dispatch.state is DispatchState.SCHEDULED
     seconds = max(0, round((dispatch.due_at - app[CLOCK]()).total_seconds())) if waits else 0
     over = dispatch.state in _OVER
-    return page(
+    response = page(
         request,
         template,
         status=409 if problem else 200,
         dispatch=dispatch,
         title=named[dispatch_id],
-        told=told(progress, None),
+        told=told(stand.progress, None),
+        stand=stand,
         state=state,
         reached={
             channel: sum(counts[name] for name in REACHED) for channel, counts in state["channels"].items()
         },
-        domains=domains,
+        domains=stand.standing.domains,
         reasons=[
             (words.reason_words(code), code, number_)
             for code, number_ in sorted(state["reasons"].items(), key=lambda item: -item[1])
@@ -90,7 +93,8 @@ async def shown(
             "resume": dispatch.state is DispatchState.PAUSED,
             "cancel": not over and not (waits and seconds),
             "retry": over and dispatch.kind is not DispatchKind.PERIOD,
-            "decide": state["counts"]["uncertain"] > 0,
+            "decide": stand.uncertain > 0,
         },
         problem=problem,
     )
+    return again_soon(response, found) if over else response

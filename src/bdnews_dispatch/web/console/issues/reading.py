@@ -10,8 +10,7 @@ from aiohttp import web
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.models import User
-from bdnews_dispatch.dispatch.progress import read_progress
-from bdnews_dispatch.dispatch.starting import dispatches_of
+from bdnews_dispatch.dispatch.starting import dispatches_of, latest_dispatches
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.correcting import edits_of, holding, text_as_it_came
 from bdnews_dispatch.issues.document import IssueDocument
@@ -21,8 +20,9 @@ from bdnews_dispatch.issues.parsing.comparing import Source, compare, read_sourc
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.web.console.desk import number, page
+from bdnews_dispatch.web.console.dispatches.standing import stands
 from bdnews_dispatch.web.console.guests import WHO
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS
+from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS
 
 ROOM = "/console/issues"
 #: Of the source, on one page.
@@ -37,10 +37,8 @@ async def index(request: web.Request) -> web.Response:
     app = request.app
     async with app[DATABASE].read() as session:
         rows = await list_issues(session, request[WHO].publications)
-        found = []
-        for issue in rows:
-            dispatches = await dispatches_of(session, issue)
-            found.append((issue, dispatches[-1] if dispatches else None))
+        latest = await latest_dispatches(session, rows)
+    found = [(issue, latest.get(issue.id or 0)) for issue in rows]
     return page(request, "issues.html", found=found, publications=app[PUBLICATIONS])
 
 
@@ -59,12 +57,9 @@ async def shown(request: web.Request, issue_id: int, *, problem: BdnewsError | N
         base = await text_as_it_came(session, issue)
         edits = await edits_of(session, issue)
         names = await _names(session, edits)
-        now = app[CLOCK]()
-        dispatches = [
-            (one, await read_progress(session, one.id, now))
-            for one in (await dispatches_of(session, issue))[-_MOST_DISPATCHES:]
-            if one.id is not None
-        ]
+        sent = (await dispatches_of(session, issue))[-_MOST_DISPATCHES:]
+        found = await stands(request, session, sent)
+    dispatches = [(one, found[one.id]) for one in sent if one.id is not None]
     publication = app[PUBLICATIONS].named(issue.publication)
     came = IssueDocument.model_validate(base.document)
     held = holding(edits, base.revision)
