@@ -10,16 +10,16 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.settings import SignInSettings
+
+if TYPE_CHECKING:
+    from joserfc.jwk import KeySet
 
 #: Signatures with a private key alone: what a client's secret signs, the client could have made itself.
 _ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
@@ -103,6 +103,9 @@ class OpenIdProvider:
         return Identity(self.issuer, str(claims["sub"]), email if isinstance(email, str) else "")
 
     async def _claims(self, token: str) -> dict[str, Any]:
+        from joserfc import jwt  # noqa: PLC0415  # a third of a second, for processes in which nobody comes back
+        from joserfc.errors import JoseError  # noqa: PLC0415
+
         rules = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY,
             iss={"essential": True, "values": [self.issuer, f"{self.issuer}/"]},
@@ -139,7 +142,10 @@ class OpenIdProvider:
         self._said = time.monotonic(), said
         return said
 
-    async def _key_set(self, *, fresh: bool) -> KeySet:
+    async def _key_set(self, *, fresh: bool) -> "KeySet":
+        from joserfc.errors import JoseError  # noqa: PLC0415
+        from joserfc.jwk import KeySet  # noqa: PLC0415
+
         if not fresh and self._keys is not None and time.monotonic() - self._keys[0] < _KEPT_FOR:
             return self._keys[1]
         said = await self._discovered()
