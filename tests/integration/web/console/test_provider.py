@@ -118,7 +118,7 @@ async def test_who_was_invited_comes_in_and_is_known_again(site: Site, browser: 
     assert other.status == 401, "who has the old address now is somebody else"
     async with site.database.read() as session:
         actions = (await session.exec(select(AuditEntry.action))).all()
-    assert actions == ["user.identity", "sign_in", "sign_in", "sign_in.failed"]
+    assert actions == ["identity.bound", "sign_in", "sign_in", "sign_in.failed"]
 
 
 async def test_who_was_not_invited_or_has_no_verified_address_stays_out(browser: Browser) -> None:
