@@ -151,7 +151,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
         who=who,
         doors=[door for door in DOORS if who.may(door.right)],
         current=current,
-        room=current.room_of(request.path) if current else None,
+        inner=current.room_of(request.path) if current else None,
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
         to_sandbox=settings.delivery.allow != "everybody",
