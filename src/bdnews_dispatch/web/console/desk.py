@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.web.addresses import beginning_of
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.faults import N_
@@ -154,6 +155,8 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
         inner=current.room_of(request.path) if current else None,
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
+        # An address of another program, which may be a secret: whole for who may change it.
+        address_shown=str if who.may(Right.SETTINGS_WRITE) else beginning_of,
         to_sandbox=settings.delivery.allow != "everybody",
         **data,
     )
