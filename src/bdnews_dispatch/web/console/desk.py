@@ -18,6 +18,7 @@ from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.faults import N_
 from bdnews_dispatch.web.keys import CLOCK, PAGES, SETTINGS
+from bdnews_dispatch.web.language import here_of
 
 #: Of a page of a table.
 ROWS = 50
@@ -155,6 +156,7 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
         inner=current.room_of(request.path) if current else None,
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
+        here=str(here_of(request).without_query_params("done")),
         # An address of another program, which may be a secret: whole for who may change it.
         address_shown=str if who.may(Right.SETTINGS_WRITE) else beginning_of,
         to_sandbox=settings.delivery.allow != "everybody",
