@@ -12,6 +12,7 @@ from aiohttp import web
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, TokenError
 from bdnews_dispatch.subscribers.requests import TooManyError
 from bdnews_dispatch.web.api.problems import PREFIX, problem_response
+from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import PAGES
 from bdnews_dispatch.web.reader import ErasedError
 
@@ -62,6 +63,12 @@ _FAULTS = {
         N_("请过几分钟再试；如果仍不行，请直接回复您收到的邮件告诉我们。"),
     ),
 }
+#: Of the console, to who has signed in.
+_ROLE = Fault(
+    N_("您的角色不能看这一页，或做这件事"),
+    N_("没有更改任何内容。"),
+    N_("请管理员在“用户”里更改；刚才重新登录过的，请先刷新那一页，再试一次。"),
+)
 _ERASED = Fault(N_("您的数据已删除"), N_("没有留下任何可以更改的内容。"), N_("如果又想收到，请重新订阅。"))
 _BAD_LINK = Fault(
     N_("这个链接打不开"),
@@ -85,7 +92,8 @@ async def show_faults(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _page(request, error.status, _FAULTS.get(error.status, _FAULTS[400]))
+        role = error.status == 403 and WHO in request
+        return _page(request, error.status, _ROLE if role else _FAULTS.get(error.status, _FAULTS[400]))
     except TokenError:
         return _page(request, 404, _BAD_LINK)
     except GoneError:

@@ -116,8 +116,11 @@ async def stop(request: web.Request) -> web.StreamResponse:
 async def result(request: web.Request) -> web.StreamResponse:
     """The rows that were refused, to be corrected and brought again."""
     run_id = number(request.match_info["id"])
-    async with request.app[DATABASE].read() as session:
+    async with request.app[DATABASE].write() as session:
         await find_run(session, run_id)
+        await note(
+            request, session, "import.result", f"import:{run_id}"
+        )  # names and addresses leave the house
     headers = {
         "Content-Disposition": f'attachment; filename="import-{run_id}.csv"',
         "Cache-Control": "no-store",

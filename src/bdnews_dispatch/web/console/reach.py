@@ -14,6 +14,7 @@ from bdnews_dispatch.bulletins.models import BulletinDraft
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.watched_feeds.models import WatchedFeed
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS
 
@@ -24,17 +25,25 @@ class Of(StrEnum):
     ISSUE = "issue"
     DRAFT = "draft"
     DISPATCH = "dispatch"
+    FEED = "feed"
+    #: What is of every publication at once, whatever its number.
+    ALL = "all"
 
 
-_TABLES: Mapping[Of, type[Issue] | type[BulletinDraft] | type[Dispatch]] = {
+_TABLES: Mapping[Of, type[Issue] | type[BulletinDraft] | type[Dispatch] | type[WatchedFeed]] = {
     Of.ISSUE: Issue,
     Of.DRAFT: BulletinDraft,
     Of.DISPATCH: Dispatch,
+    Of.FEED: WatchedFeed,
 }
 
 
 async def hold_to_reach(request: web.Request, of: Of) -> None:
     """Let on who reaches it; what is not there is the handler's to say. Raises: web.HTTPForbidden: they do not."""
+    if of is Of.ALL:
+        if request[WHO].publications:
+            raise web.HTTPForbidden
+        return
     text = request.match_info["id"]
     if not request[WHO].publications or not (text.isascii() and text.isdigit() and len(text) < 10):
         return
