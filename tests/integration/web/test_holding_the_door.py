@@ -64,7 +64,7 @@ async def test_every_route_answers_and_carries_the_headers(site: Site, sent: lis
         if (
             route.permission in {Permission.PUBLIC, Permission.SIGNED}
             and "{link}" not in route.path
-            # Of an account or a user, whom this site has not: test_wechat_following.py, …_scanning.py, test_calendar.py.
+            # Of an account or a user, whom this site has not: test_wechat_….py, test_calendar.py.
             and not elsewhere
         ):
             assert answer.status in {200, 302, 303, 401, 422}, route

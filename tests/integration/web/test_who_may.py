@@ -23,6 +23,9 @@ from bdnews_dispatch.accounts.users import change_role, find_user
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.routes import ROUTES
 
+#: The door knows no database.
+pytestmark = pytest.mark.database("sqlite")
+
 __all__ = ["_cheap_hashes", "_closing"]
 ROWS = table()
 #: What stands in an address; all else is "1".
