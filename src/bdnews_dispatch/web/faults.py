@@ -24,13 +24,22 @@ class GoneError(BdnewsError):
     """It was here and has been taken back."""
 
 
+class RoleForbidden(web.HTTPForbidden):
+    """Of the console: who has signed in may not do this, or may do it no more."""
+
+
+class FormForbidden(web.HTTPForbidden):
+    """Of the console: the form is of no page of this session's: an older session's, or another site's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The three sentences of an error page."""
+    """The three sentences of an error page. Attributes: within: it is the console's, and leads back there."""
 
     title: str
     kept: str
     hint: str
+    within: bool = False
 
 
 def N_(text: str) -> str:  # noqa: N802  # gettext's own name for "to be translated later"
@@ -62,6 +71,18 @@ _FAULTS = {
         N_("请过几分钟再试；如果仍不行，请直接回复您收到的邮件告诉我们。"),
     ),
 }
+_ROLE = Fault(
+    N_("您的角色不能做这件事"),
+    N_("没有更改任何内容。"),
+    N_("角色可能刚刚改过。需要的话，请管理员更改您的角色。"),
+    within=True,
+)
+_FORM = Fault(
+    N_("这张表单已过时"),
+    N_("没有更改任何内容。"),
+    N_("您在打开它之后重新登录过，或它不是从控制台提交的。请回到上一页，刷新后再提交。"),
+    within=True,
+)
 _ERASED = Fault(N_("您的数据已删除"), N_("没有留下任何可以更改的内容。"), N_("如果又想收到，请重新订阅。"))
 _BAD_LINK = Fault(
     N_("这个链接打不开"),
@@ -82,6 +103,10 @@ async def show_faults(request: web.Request, handler: Handler) -> web.StreamRespo
             return problem_response(error, route=_route(request))
     try:
         return await handler(request)
+    except RoleForbidden:
+        return _page(request, 403, _ROLE)
+    except FormForbidden:
+        return _page(request, 403, _FORM)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -113,6 +138,7 @@ def _page(request: web.Request, status: int, fault: Fault) -> web.StreamResponse
         title=words(fault.title),
         kept=words(fault.kept),
         hint=words(fault.hint) if fault.hint else "",
+        within=fault.within,
     )
 
 

@@ -18,6 +18,7 @@ from bdnews_dispatch.accounts.identities import LASTS as SENT_LASTS
 from bdnews_dispatch.accounts.rights import Right, Role
 from bdnews_dispatch.accounts.sessions import HALF_LASTS, LASTS, SignedIn, seen, signed_in
 from bdnews_dispatch.settings import SignInSettings
+from bdnews_dispatch.web.faults import FormForbidden, RoleForbidden
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
 from bdnews_dispatch.web.language import LANGUAGE
@@ -40,7 +41,8 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
 
     Raises:
         web.HTTPSeeOther: to the sign-in page, and back here from there; or to where a second factor is set up.
-        web.HTTPForbidden: the role is too small, or the form is not of a page of ours.
+        RoleForbidden: the role is too small.
+        FormForbidden: the form is not of a page of ours.
     """
     app = request.app
     value = request.cookies.get(cookie_name(request), "")
@@ -53,7 +55,7 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
         raise web.HTTPSeeOther(f"{SIGN_IN}{back}")
     request[WHO], request[_BY_RIGHT], request[LANGUAGE] = who, right, who.language
     if not who.may(right):
-        raise web.HTTPForbidden
+        raise RoleForbidden
     if not unenrolled and must_enrol(app[SETTINGS].sign_in, who):
         raise web.HTTPSeeOther(ENROLLING)
     if request.method not in {"GET", "HEAD"}:
@@ -90,19 +92,19 @@ def must_enrol(settings: SignInSettings, who: SignedIn) -> bool:
 
 
 def check_word(request: web.Request, given: str) -> None:
-    """Raises: web.HTTPForbidden: the form is not of a page of this session's."""
+    """Raises: FormForbidden: the form is not of a page of this session's."""
     if not hmac.compare_digest(given.encode("utf-8", "replace"), request[WHO].csrf.encode()):
-        raise web.HTTPForbidden
+        raise FormForbidden
 
 
 def check_origin(request: web.Request) -> None:
-    """Raises: web.HTTPForbidden: the browser says that another site sends it."""
+    """Raises: FormForbidden: the browser says that another site sends it."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in {"same-origin", "none"}:
-        raise web.HTTPForbidden
+        raise FormForbidden
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
-        raise web.HTTPForbidden
+        raise FormForbidden
 
 
 class Cookie(StrEnum):

@@ -28,6 +28,7 @@ from bdnews_dispatch.subscribers.imports.starting import (
 )
 from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
 from bdnews_dispatch.web.console.guests import CSRF, FORM, WHO, check_word
+from bdnews_dispatch.web.faults import FormForbidden
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS, WAKE
 
 ROOM = "/console/imports"
@@ -82,21 +83,16 @@ async def start(request: web.Request) -> web.StreamResponse:
     choices = Choices(mode, columns, field(request, "list", 100), field(request, "basis", 1_000))
     try:
         async with app[DATABASE].write() as session:
-            await choose(session, run_id, choices)
-            if form.get("do") != "check":
-                await begin(session, app[CLOCK], run_id)
-                await note(
-                    request,
-                    session,
-                    "import.start",
-                    f"import:{run_id}",
-                    {"mode": mode.value, "list": choices.list_name},
-                )
+            await choose(session, run_id, choices)  # kept, whatever is still missing
         if form.get("do") == "check":
             counts = await check_run(app[DATABASE], app[CLOCK], app[PUBLICATIONS], app[LINKS].signer, run_id)
             return await _run(request, run_id, checked=counts)
+        async with app[DATABASE].write() as session:
+            await begin(session, app[CLOCK], run_id)
+            what = {"mode": mode.value, "list": choices.list_name}
+            await note(request, session, "import.start", f"import:{run_id}", what)
     except BdnewsError as error:
-        return await _run(request, run_id, problem=error)
+        return await _run(request, run_id, problem=error, typed=choices)
     app[WAKE]()
     raise back(f"{ROOM}/{run_id}", "started")
 
@@ -146,7 +142,7 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str]:
             if not isinstance(part, BodyPartReader) or part.name != "file" or not part.filename:
                 continue
             if not known:  # the word stands before the file
-                raise web.HTTPForbidden
+                raise FormForbidden
             name = "".join(c for c in part.filename if c.isprintable())[-255:]
             file, size = folder / f"file{Path(name).suffix.lower()[:8]}", 0
             with await asyncio.to_thread(file.open, "wb") as out:
@@ -159,9 +155,9 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str]:
                     await asyncio.to_thread(out.write, block)
             return file, name
     except (ValueError, AssertionError) as error:  # no multipart, or a broken one
-        raise web.HTTPForbidden from error
+        raise FormForbidden from error
     if not known:
-        raise web.HTTPForbidden
+        raise FormForbidden
     raise ImportFileError("没有选文件", hint="请选一个 CSV 或 XLSX 文件。")
 
 
@@ -177,18 +173,25 @@ async def _run(
     *,
     problem: BdnewsError | None = None,
     checked: Counts | None = None,
+    typed: Choices | None = None,
 ) -> web.Response:
+    """Args: typed: what the form holds, where it can't be taken: none of it is lost."""
     async with request.app[DATABASE].read() as session:
         run = await find_run(session, run_id)
         names = await lists.list_names(session)
     for name, value in checked.columns().items() if checked is not None else ():
         setattr(run, name, value)  # shown, not written
     going = run.state is ImportState.RUNNING
+    shown = told(run)
+    if typed is not None and run.state is ImportState.READY:
+        fields = {heading: name for name, heading in typed.columns.items() if heading}
+        columns = {heading: fields.get(heading, "") for heading in run.headings}
+        shown |= {"mode": typed.mode.value, "list": typed.list_name, "basis": typed.basis, "columns": columns}
     response = page(
         request,
         "import.html",
         status=422 if problem else 200,
-        run=told(run),
+        run=shown,
         waiting=run.state is ImportState.READY,
         going=going,
         checked=checked is not None,

@@ -15,6 +15,7 @@ from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.web.console.guests import WHO
+from bdnews_dispatch.web.faults import RoleForbidden
 from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS
 
 
@@ -34,7 +35,7 @@ _TABLES: Mapping[Of, type[Issue] | type[BulletinDraft] | type[Dispatch]] = {
 
 
 async def hold_to_reach(request: web.Request, of: Of) -> None:
-    """Let on who reaches it; what is not there is the handler's to say. Raises: web.HTTPForbidden: they do not."""
+    """Let on who reaches it; what is not there is the handler's to say. Raises: RoleForbidden: they do not."""
     text = request.match_info["id"]
     if not request[WHO].publications or not (text.isascii() and text.isdigit() and len(text) < 10):
         return
@@ -46,9 +47,9 @@ async def hold_to_reach(request: web.Request, of: Of) -> None:
 
 
 def check_reach(request: web.Request, publication: str) -> None:
-    """Raises: web.HTTPForbidden: their role is not for this publication."""
+    """Raises: RoleForbidden: their role is not for this publication."""
     if not request[WHO].reaches(publication):
-        raise web.HTTPForbidden
+        raise RoleForbidden
 
 
 def publications_of(request: web.Request) -> Sequence[Publication]:
@@ -60,7 +61,7 @@ def publication_named(request: web.Request, key: str) -> Publication:
     """The one that a form or an address names, else the first that they reach.
 
     Raises:
-        web.HTTPForbidden: they reach none, or not this one.
+        RoleForbidden: they reach none, or not this one.
     """
     publications = request.app[PUBLICATIONS]
     reached = publications_of(request)
@@ -71,5 +72,5 @@ def publication_named(request: web.Request, key: str) -> Publication:
     if default in reached:
         return default
     if not reached:
-        raise web.HTTPForbidden
+        raise RoleForbidden
     return reached[0]

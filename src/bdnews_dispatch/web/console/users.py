@@ -106,7 +106,7 @@ async def _factor(request: web.Request, session: AsyncSession, user: User) -> No
     await rooms.end_sessions(session, user)
 
 
-async def _identity(_: web.Request, session: AsyncSession, user: User) -> None:
+async def _unbind(_: web.Request, session: AsyncSession, user: User) -> None:
     await rooms.unbind(session, user)
 
 
@@ -117,7 +117,7 @@ _ACTS: Mapping[str, Callable[[web.Request, AsyncSession, User], Awaitable[None]]
     "enable": _enable,
     "end": _end,
     "factor": _factor,
-    "identity": _identity,
+    "unbind": _unbind,
 }
 
 
