@@ -101,7 +101,7 @@ async def come_back(
         raise SignInError("这次登录已过时，或不是从这个浏览器开始的", hint="请再登录一次。")
     identity = await provider.identity(code=code, nonce=begun["nonce"], verifier=begun["verifier"], back=back)
     async with database.write() as session:
-        user = await _user_of(session, clock, identity)
+        user = await _user_of(session, clock, identity, network)
         if user is None or user.disabled_at is not None:
             actor = f"user:{user.id}" if user is not None else "nobody"
             await audit.record(
@@ -115,14 +115,15 @@ async def come_back(
     return entered, str(begun["next"])
 
 
-async def _user_of(session: AsyncSession, clock: Clock, identity: Identity) -> User | None:
+async def _user_of(session: AsyncSession, clock: Clock, identity: Identity, network: str) -> User | None:
     statement = (
         select(User)
         .join(ProviderIdentity, col(ProviderIdentity.user_id) == col(User.id))
         .where(ProviderIdentity.issuer == identity.issuer, ProviderIdentity.subject == identity.subject)
     )
     known = (await session.exec(statement)).first()
-    if known is not None or not identity.email:
+    # Case folding takes ſ for s and ß for ss: who has such an address is not taken for who has the plain one.
+    if known is not None or not identity.email.isascii() or not identity.email:
         return known
     user = await find_user(session, identity.email)
     if user is None or user.disabled_at is not None:
@@ -140,6 +141,12 @@ async def _user_of(session: AsyncSession, clock: Clock, identity: Identity) -> U
         )
     )
     await audit.record(
-        session, clock, actor=f"user:{user.id}", action="user.identity", subject=f"user:{user.id}"
+        session,
+        clock,
+        actor=f"user:{user.id}",
+        action="identity.bound",
+        subject=f"user:{user.id}",
+        change={"issuer": identity.issuer},
+        network=network,
     )
     return user

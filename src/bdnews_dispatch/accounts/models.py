@@ -63,6 +63,7 @@ class User(SQLModel, table=True):
         totp_secret: what their authenticator app has (RFC 6238), sealed (sealing.py); empty: none.
         totp_since: when they first showed a code of it; until then signing in does not ask for one.
         totp_step: the last half minute whose code was taken: none is taken twice (RFC 6238 §5.2).
+        totp_wrong: codes in a row that were wrong.
         disabled_at: from then on they can't sign in, and no session of theirs is good.
     """
 
@@ -78,6 +79,7 @@ class User(SQLModel, table=True):
     totp_secret: str = Field(default="", max_length=300)
     totp_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
     totp_step: int = Field(default=0, sa_type=BigId)
+    totp_wrong: int = 0
     created_at: datetime = Field(sa_type=UtcDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

@@ -10,21 +10,22 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus, urlencode, urlsplit
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, encode_basic_auth
 
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.settings import SignInSettings
 
+if TYPE_CHECKING:
+    from joserfc.jwk import ECKey, KeySet, RSAKey
+
 #: Signatures with a private key alone: what a client's secret signs, the client could have made itself.
-_ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
+_ALGORITHMS = ["RS256", "PS256", "ES256"]
 _TIMEOUT = ClientTimeout(total=10)
 _MOST_OCTETS = 256 * 1024
+_PIECE = 16 * 1024
 #: Seconds that what a provider says of itself is kept, and that its clock may be off by.
 _KEPT_FOR = 3600
 _LEEWAY = 60
@@ -103,6 +104,9 @@ class OpenIdProvider:
         return Identity(self.issuer, str(claims["sub"]), email if isinstance(email, str) else "")
 
     async def _claims(self, token: str) -> dict[str, Any]:
+        from joserfc import jwt  # noqa: PLC0415  # a third of a second, for processes in which nobody comes back
+        from joserfc.errors import JoseError  # noqa: PLC0415
+
         rules = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY,
             iss={"essential": True, "values": [self.issuer, f"{self.issuer}/"]},
@@ -122,10 +126,18 @@ class OpenIdProvider:
                 rules.validate(claims)
             except JoseError as error:
                 raise ProviderError("登录服务的答复不是给本系统的，或已过期", hint=_HINT) from error
+            self._check_party(claims)
             if not isinstance(claims.get("sub"), str) or len(claims["sub"]) > 255:
                 break
             return claims
         raise ProviderError("登录服务没有说明这是谁", hint=_HINT)
+
+    def _check_party(self, claims: dict[str, Any]) -> None:
+        """Raises: ProviderError: it is for several, and for another one above all (OpenID Connect Core §3.1.3.7)."""
+        several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
+        party = claims.get("azp")
+        if (several and party is None) or (party is not None and party != self._settings.client_id):
+            raise ProviderError("登录服务的答复是给别的程序的", hint=_HINT)
 
     async def _discovered(self) -> dict[str, Any]:
         if self._said is not None and time.monotonic() - self._said[0] < _KEPT_FOR:
@@ -139,15 +151,18 @@ class OpenIdProvider:
         self._said = time.monotonic(), said
         return said
 
-    async def _key_set(self, *, fresh: bool) -> KeySet:
+    async def _key_set(self, *, fresh: bool) -> "KeySet":
+        from joserfc.jwk import KeySet  # noqa: PLC0415
+
         if not fresh and self._keys is not None and time.monotonic() - self._keys[0] < _KEPT_FOR:
             return self._keys[1]
         said = await self._discovered()
         answer = await self._ask(str(said["jwks_uri"]))
-        try:
-            keys = KeySet.import_key_set({"keys": answer["keys"]})
-        except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise ProviderError("登录服务的公钥读不懂", hint=_HINT) from error
+        said_keys = answer.get("keys")
+        found = [_key_of(one) for one in said_keys] if isinstance(said_keys, list) else []
+        keys = KeySet([key for key in found if key is not None])
+        if not keys.keys:
+            raise ProviderError("登录服务的公钥读不懂", hint=_HINT)
         self._keys = time.monotonic(), keys
         return keys
 
@@ -155,13 +170,14 @@ class OpenIdProvider:
         method, headers = "GET", {}
         if form is not None:
             method, secret = "POST", self._settings.client_secret.get_secret_value()
-            if secret:
-                headers["Authorization"] = encode_basic_auth(self._settings.client_id, secret)
+            if secret:  # RFC 6749 §2.3.1: each is form-encoded first
+                user = quote_plus(self._settings.client_id)
+                headers["Authorization"] = encode_basic_auth(user, quote_plus(secret))
         try:
             async with self._http.request(
                 method, address, data=form, headers=headers, timeout=_TIMEOUT, allow_redirects=False
             ) as response:
-                text = await response.content.read(_MOST_OCTETS)
+                text = await _bounded(response)
                 if response.status != 200:
                     raise ProviderError(f"登录服务拒绝了（HTTP {response.status}）", hint=_HINT)
         except (ClientError, TimeoutError, OSError) as error:
@@ -173,6 +189,30 @@ class OpenIdProvider:
         if not isinstance(answer, dict):
             raise ProviderError("登录服务的答复读不懂", hint=_HINT)
         return answer
+
+
+async def _bounded(response: ClientResponse) -> bytes:
+    """The whole of it, in however many pieces it comes. Raises: ProviderError: it is too large."""
+    text = bytearray()
+    async for piece in response.content.iter_chunked(_PIECE):
+        text += piece
+        if len(text) > _MOST_OCTETS:
+            raise ProviderError("登录服务的答复太大", hint=_HINT)
+    return bytes(text)
+
+
+def _key_of(said: Any) -> "ECKey | RSAKey | None":
+    """One that we can read: others are for other programs (RFC 7517 §5), and a shared secret is no key of ours."""
+    from joserfc.errors import JoseError  # noqa: PLC0415
+    from joserfc.jwk import ECKey, RSAKey  # noqa: PLC0415
+
+    kind = said.get("kty") if isinstance(said, dict) else None
+    try:
+        if kind == "RSA":
+            return RSAKey.import_key(said)
+        return ECKey.import_key(said) if kind == "EC" else None
+    except (JoseError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _challenge(verifier: str) -> str:

@@ -28,7 +28,7 @@ def unseal(signer: Signer, sealed: str) -> str:
     """Raises: SealError: none of the keys opens it."""
     try:
         return _keys(signer).decrypt(sealed).decode()
-    except InvalidToken as error:
+    except (InvalidToken, ValueError) as error:  # ValueError: not even ASCII
         raise SealError(
             "封存它的签名密钥已不在 security.signing_keys 里", hint="把旧密钥放回去（放在后面），或重新设置。"
         ) from error

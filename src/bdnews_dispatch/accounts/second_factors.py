@@ -14,7 +14,7 @@ from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.models import RecoveryCode, User
-from bdnews_dispatch.accounts.sealing import seal, unseal
+from bdnews_dispatch.accounts.sealing import SealError, seal, unseal
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import BdnewsError, StateError
 from bdnews_dispatch.links import Signer
@@ -27,12 +27,18 @@ CODES = 10
 _OCTETS = 10
 
 
+#: Wrong codes in a row, over days: NIST SP 800-63B §3.2.2 allows 100. Three of a million are right at any moment.
+MOST_WRONG = 50
+
+
 class CodeError(BdnewsError):
     """It is not the code of now, or it was used."""
 
 
 async def begin(session: AsyncSession, signer: Signer, user: User) -> str:
-    """A secret for an app that has not shown a code yet; the same one while they are at it.
+    """A new secret for an app that has not shown a code yet.
+
+    One that was begun before and not confirmed is forgotten: somebody else may have seen it.
 
     Returns:
         The secret in base32, as an app takes it.
@@ -42,13 +48,27 @@ async def begin(session: AsyncSession, signer: Signer, user: User) -> str:
     """
     if user.totp_since is not None:
         raise StateError("已经有第二重验证", hint="要换手机，请先关闭，再重新设置。")
-    if user.totp_secret:
-        return unseal(signer, user.totp_secret)
     secret = pyotp.random_base32()
     user.totp_secret = seal(signer, secret)
     session.add(user)
     await session.flush()
     return secret
+
+
+def begun(signer: Signer, user: User) -> str:
+    """The secret that waits for its first code; "": none does, or no key opens it any more."""
+    if not user.totp_secret or user.totp_since is not None:
+        return ""
+    try:
+        return unseal(signer, user.totp_secret)
+    except SealError:
+        return ""
+
+
+def forget_begun(user: User) -> None:
+    """What was begun and not confirmed: with another password, or another sign-in, it begins anew."""
+    if user.totp_since is None:
+        user.totp_secret = ""
 
 
 def address_for_app(secret: str, email: str, issuer: str) -> str:
@@ -96,9 +116,13 @@ async def codes_left(session: AsyncSession, user_id: int) -> int:
 
 
 async def shows(session: AsyncSession, clock: Clock, signer: Signer, user: User, code: str) -> bool:
-    """Whether this is the app's code of now, or a recovery code; either is used up by it."""
-    if _app_shows(signer, clock, user, code):
-        session.add(user)
+    """Whether this is the app's code of now, or a recovery code; either is used up by it.
+
+    Behind `MOST_WRONG` wrong ones in a row the app's codes are not looked at any more: a recovery code, or an admin.
+    """
+    session.add(user)
+    if user.totp_wrong < MOST_WRONG and _app_shows(signer, clock, user, code):
+        user.totp_wrong = 0
         return True
     used = await session.execute(
         update(RecoveryCode)
@@ -107,12 +131,14 @@ async def shows(session: AsyncSession, clock: Clock, signer: Signer, user: User,
         .values(used_at=clock())
         .execution_options(synchronize_session=False)
     )
-    return bool(used.rowcount)  # type: ignore[attr-defined]  # of an UPDATE; SQLAlchemy types the general result
+    right = bool(used.rowcount)  # type: ignore[attr-defined]  # of an UPDATE; SQLAlchemy types the general result
+    user.totp_wrong = 0 if right else user.totp_wrong + 1
+    return right
 
 
 async def turn_off(session: AsyncSession, user: User) -> None:
     """Signing in asks for a password alone."""
-    user.totp_secret, user.totp_since, user.totp_step = "", None, 0
+    user.totp_secret, user.totp_since, user.totp_step, user.totp_wrong = "", None, 0, 0
     session.add(user)
     await session.execute(delete(RecoveryCode).where(col(RecoveryCode.user_id) == user.id))
 

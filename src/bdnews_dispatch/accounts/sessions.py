@@ -19,8 +19,8 @@ from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.models import ConsoleSession, HalfSignIn, SignInFailure, User
 from bdnews_dispatch.accounts.passwords import fits, hash_password, is_outdated
 from bdnews_dispatch.accounts.rights import Right, Role, rights_of
-from bdnews_dispatch.accounts.second_factors import shows
-from bdnews_dispatch.accounts.users import find_user
+from bdnews_dispatch.accounts.second_factors import forget_begun, shows
+from bdnews_dispatch.accounts.users import account_of, find_user
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import BdnewsError
@@ -107,7 +107,7 @@ async def sign_in(
         SignInError: the name or the password is wrong.
         TooManyTriesError: too many were.
     """
-    account = _hash(email.strip().casefold())
+    account = account_of(email.strip().casefold())
     async with database.write() as session:
         # Written before the password is looked at: those that come together are all counted.
         await _check_tries(session, clock, account, network)
@@ -210,7 +210,7 @@ async def proves(
     Raises:
         TooManyTriesError: too many were wrong.
     """
-    account = _hash(user.email_key)
+    account = account_of(user.email_key)
     await _check_tries(session, clock, account, network)
     if await shows(session, clock, signer, user, code):
         return True
@@ -229,7 +229,7 @@ async def confirm_password(
     """
     async with database.write() as session:
         user = await session.get(User, user_id)
-        account = _hash(user.email_key if user is not None else "")
+        account = account_of(user.email_key if user is not None else "")
         await _check_tries(session, clock, account, network)
         failure = SignInFailure(account=account, network=network, at=clock())
         session.add(failure)
@@ -334,7 +334,14 @@ async def end_others(session: AsyncSession, user_id: int, session_id: int) -> No
 async def _begin(session: AsyncSession, clock: Clock, user: User, network: str, browser: str) -> str:
     value, now = secrets.token_urlsafe(_BYTES), clock()
     assert user.id is not None  # noqa: S101  # from the database
-    await session.execute(delete(SignInFailure).where(col(SignInFailure.account) == _hash(user.email_key)))
+    forget_begun(user)
+    session.add(user)
+    # Of this network alone: who tries elsewhere is not let off because the owner came in.
+    await session.execute(
+        delete(SignInFailure).where(
+            col(SignInFailure.account) == account_of(user.email_key), col(SignInFailure.network) == network
+        )
+    )
     session.add(
         ConsoleSession(
             sha256=_hash(value),
@@ -353,14 +360,24 @@ async def _begin(session: AsyncSession, clock: Clock, user: User, network: str, 
     return value
 
 
+async def _knows(session: AsyncSession, account: str, network: str) -> bool:
+    """Whether the account's owner has a session from this network: strangers elsewhere do not keep them out of it."""
+    theirs = (
+        select(User.email_key)
+        .join(ConsoleSession, col(ConsoleSession.user_id) == col(User.id))
+        .where(ConsoleSession.network == network)
+        .distinct()
+    )
+    return any(account_of(key) == account for key in await session.exec(theirs))
+
+
 async def _check_tries(session: AsyncSession, clock: Clock, account: str, network: str) -> None:
     since = clock() - TRIES_WITHIN
     for_name, from_network = col(SignInFailure.account) == account, col(SignInFailure.network) == network
-    for which, most in (
-        (and_(for_name, from_network), MOST_FOR_NAME),
-        (from_network, MOST_FROM_NETWORK),
-        (for_name, MOST_FOR_NAME_ANYWHERE),
-    ):
+    limits = [(and_(for_name, from_network), MOST_FOR_NAME), (from_network, MOST_FROM_NETWORK)]
+    if not await _knows(session, account, network):
+        limits.append((for_name, MOST_FOR_NAME_ANYWHERE))
+    for which, most in limits:
         number = select(func.count()).where(which, col(SignInFailure.at) > since)
         if (await session.exec(number)).one() >= most:
             minutes = int(TRIES_WITHIN.total_seconds() // 60)

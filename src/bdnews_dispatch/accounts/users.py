@@ -12,9 +12,17 @@ from hashlib import sha256
 from sqlmodel import col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.accounts.models import ConsoleSession, HalfSignIn, PasswordLink, ProviderIdentity, User
+from bdnews_dispatch.accounts.models import (
+    ConsoleSession,
+    HalfSignIn,
+    PasswordLink,
+    ProviderIdentity,
+    SignInFailure,
+    User,
+)
 from bdnews_dispatch.accounts.passwords import check_password, hash_password
 from bdnews_dispatch.accounts.rights import Role
+from bdnews_dispatch.accounts.second_factors import forget_begun
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, StateError
 
@@ -185,7 +193,12 @@ async def choose_password(session: AsyncSession, clock: Clock, secret: str, pass
         raise NotFoundError("这个链接已用过或已过期", hint="请管理员再给一个：bdnews users reset 邮箱。")
     check_password(password, email=user.email)
     user.password = await asyncio.to_thread(hash_password, password)
+    forget_begun(user)
     session.add(user)
+    # Whoever kept them out by wrong tries does so no longer: the link is an admin's word.
+    await session.execute(
+        delete(SignInFailure).where(col(SignInFailure.account) == account_of(user.email_key))
+    )
     await session.execute(
         update(PasswordLink).where(col(PasswordLink.sha256) == _hash(secret)).values(used_at=clock())
     )
@@ -201,6 +214,7 @@ async def change_password(session: AsyncSession, clock: Clock, user: User, passw
     """
     check_password(password, email=user.email)
     user.password = await asyncio.to_thread(hash_password, password)
+    forget_begun(user)
     session.add(user)
     await _end_links(session, clock, user)
     await end_sessions(session, user)
@@ -230,6 +244,11 @@ async def _another_admin(session: AsyncSession, user: User) -> None:
     )
     if not (await session.exec(others)).one():
         raise StateError("这是最后一位管理员", hint="先把另一位用户设为管理员。")
+
+
+def account_of(email_key: str) -> str:
+    """As failed tries name an account: no address stands there."""
+    return _hash(email_key)
 
 
 def _hash(secret: str) -> str:

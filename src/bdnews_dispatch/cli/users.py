@@ -1,6 +1,6 @@
 """bdnews users …, bdnews audit …"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,12 +10,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.accounts import audit as log
 from bdnews_dispatch.accounts.models import User
 from bdnews_dispatch.accounts.rights import Role
+from bdnews_dispatch.accounts.second_factors import turn_off
 from bdnews_dispatch.accounts.users import (
     LINK_LASTS,
     add_user,
     change_role,
     disable,
     enable,
+    end_sessions,
     first_admin,
     make_link,
     named_user,
@@ -28,6 +30,18 @@ ROLES = {"admin": "管理员", "editor": "编辑", "reviewer": "审核", "analys
 _role_option = click.option(
     "--role", required=True, type=click.Choice([role.value for role in Role]), help="角色。"
 )
+
+
+_publication_option = click.option(
+    "--publication", "publications", multiple=True, help="只管这种刊物；可写多次。省略为全部。"
+)
+
+
+def _known(parts: Parts, publications: Sequence[str]) -> list[str]:
+    """Raises: BdnewsError: a publication that is not there."""
+    for key in publications:
+        parts.publications.named(key)
+    return list(publications)
 
 
 async def invitation_of_the_first(parts: Parts) -> str:
@@ -55,20 +69,28 @@ def users() -> None:
 @click.argument("email")
 @_role_option
 @click.option("--name", default="", help="称呼。")
+@_publication_option
 @json_option
-def invite(email: str, role: str, name: str, *, as_json: bool) -> None:
+def invite(email: str, role: str, name: str, publications: tuple[str, ...], *, as_json: bool) -> None:
     """邀请一位用户：给出一个设置密码的链接，24 小时内用一次。"""
 
     async def work(parts: Parts) -> dict[str, Any]:
         async with parts.database.write() as session:
-            user = await add_user(session, parts.clock, email=email, name=name, role=Role(role))
+            user = await add_user(
+                session,
+                parts.clock,
+                email=email,
+                name=name,
+                role=Role(role),
+                publications=_known(parts, publications),
+            )
             await log.record(
                 session,
                 parts.clock,
                 actor="cli",
                 action="user.invite",
                 subject=f"user:{user.id}",
-                change={"role": role},
+                change={"role": role, "publications": list(user.publications)},
             )
             return _link(parts, user, await make_link(session, parts.clock, user))
 
@@ -106,6 +128,8 @@ def list_(*, as_json: bool) -> None:
                     "email": user.email,
                     "name": user.name,
                     "role": user.role.value,
+                    "publications": user.publications,
+                    "second_factor": user.totp_since is not None,
                     "state": "停用" if user.disabled_at else "有效" if user.password else "还没有设密码",
                     "created_at": local_time(user.created_at.isoformat(), zone),
                 }
@@ -123,12 +147,14 @@ def list_(*, as_json: bool) -> None:
                     row["email"],
                     row["name"],
                     ROLES[row["role"]],
+                    "、".join(row["publications"]) or "全部",
+                    "有" if row["second_factor"] else "无",
                     row["state"],
                     row["created_at"],
                 ]
                 for row in found
             ],
-            ["编号", "邮箱", "称呼", "角色", "状态", "建立"],
+            ["编号", "邮箱", "称呼", "角色", "刊物", "第二重验证", "状态", "建立"],
         ),
     )
 
@@ -136,16 +162,35 @@ def list_(*, as_json: bool) -> None:
 @users.command(name="role")
 @click.argument("email")
 @click.argument("role", type=click.Choice([role.value for role in Role]))
-def role_(email: str, role: str) -> None:
-    """改一位用户的角色，立即生效。"""
+@_publication_option
+@click.option("--all-publications", "everything", is_flag=True, help="改为管全部刊物。")
+def role_(email: str, role: str, publications: tuple[str, ...], *, everything: bool) -> None:
+    """改一位用户的角色，立即生效。管哪些刊物不变，除非写明。"""
+    if everything and publications:
+        raise click.UsageError("--publication 与 --all-publications 只能写一个")
 
-    async def change(session: AsyncSession, _parts: Parts, user: User) -> dict[str, Any]:
-        before = user.role.value
-        await change_role(session, user, Role(role))
-        return {"before": before, "after": role}
+    async def change(session: AsyncSession, parts: Parts, user: User) -> dict[str, Any]:
+        before = {"role": user.role.value, "publications": list(user.publications)}
+        kept = () if everything else _known(parts, publications) or user.publications
+        await change_role(session, user, Role(role), kept)
+        return {"before": before, "after": {"role": role, "publications": list(user.publications)}}
 
     _do(email, "user.role", change)
     click.echo(f"已改为{ROLES[role]}。")
+
+
+@users.command(name="second-factor-off")
+@click.argument("email")
+def second_factor_off(email: str) -> None:
+    """关闭一位用户的第二重验证：手机与备用码都没有了，而没有另一位管理员时。请先确认是本人。"""
+
+    async def change(session: AsyncSession, _parts: Parts, user: User) -> dict[str, Any]:
+        await turn_off(session, user)
+        await end_sessions(session, user)
+        return {}
+
+    _do(email, "user.factor", change)
+    click.echo("已关闭，并已在各处退出；请此人登录后重新设置。")
 
 
 @users.command(name="disable")

@@ -23,6 +23,8 @@ from bdnews_dispatch.errors import NotFoundError, StateError
 from bdnews_dispatch.subscribers.models import Channel, Subscriber
 
 _APART = f"delivery.{APART}"
+#: Of a row's number that the databases' 64 bits hold in any case.
+_DIGITS = 18
 #: States whose deliveries an index holds, with its condition.
 _BY_AN_INDEX = {
     DeliveryState.UNCERTAIN: f"delivery.{IN_DOUBT}",
@@ -150,11 +152,14 @@ async def tries_of(session: AsyncSession, name: str) -> tuple[Delivery, list[Att
     return found, list(tries)
 
 
-async def resolve(session: AsyncSession, clock: Clock, names: Sequence[str], decision: str) -> int:
+async def resolve(
+    session: AsyncSession, clock: Clock, names: Sequence[str], decision: str, *, of: int | None = None
+) -> int:
     """Decide uncertain deliveries.
 
     Args:
         names: keys or ids.
+        of: the dispatch that they must be of; None: of any.
         decision: one of DECISIONS.
 
     Returns:
@@ -164,12 +169,11 @@ async def resolve(session: AsyncSession, clock: Clock, names: Sequence[str], dec
         NotFoundError: no delivery by one of the names.
         StateError: one of them is not uncertain.
     """
-    ids = {int(name) for name in names if name.isdecimal() and len(name) < 20}
-    found = (
-        await session.exec(
-            select(Delivery).where(or_(col(Delivery.key).in_(names), col(Delivery.id).in_(ids)))
-        )
-    ).all()
+    ids = {int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= _DIGITS}
+    named = select(Delivery).where(or_(col(Delivery.key).in_(names), col(Delivery.id).in_(ids)))
+    if of is not None:
+        named = named.where(Delivery.dispatch_id == of)
+    found = (await session.exec(named)).all()
     known = {delivery.key for delivery in found} | {str(delivery.id) for delivery in found}
     if missing := [name for name in names if name not in known]:
         raise NotFoundError(

@@ -1,4 +1,4 @@
-"""The files that pages need: a stylesheet, a few scripts, a shared page's picture. All else is refused."""
+"""The files that pages need: stylesheets, a few scripts, a shared page's picture. All else is refused."""
 
 from aiohttp import web
 
@@ -7,7 +7,12 @@ from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.web.pages import ASSETS
 
 _SCRIPTS = ("console.js", "demo.js", "progress.js", "search.js", "wechat.js")
-_KINDS = {"pages.css": "text/css", "share.jpg": "image/jpeg", **dict.fromkeys(_SCRIPTS, "text/javascript")}
+_STYLES = ("pages.css", "console.css")
+_KINDS = {
+    "share.jpg": "image/jpeg",
+    **dict.fromkeys(_STYLES, "text/css"),
+    **dict.fromkeys(_SCRIPTS, "text/javascript"),
+}
 _FILES = {name: (ASSETS / name).read_bytes() for name in _KINDS if name != "share.jpg"} | {
     "share.jpg": (shipped("templates") / "wechat" / "cover.jpg").read_bytes()
 }

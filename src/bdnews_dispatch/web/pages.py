@@ -6,7 +6,6 @@ Callers: every handler. Everything is escaped (`autoescape=True`); what is not w
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,8 @@ class Pages:
         environment.globals |= {
             "language": language,
             "language_tag": _TAGS[language],
-            "stylesheet": self.stylesheet_url,
+            "stylesheet": _address_of("pages.css"),
+            "console_stylesheet": _address_of("console.css"),
             "publication_name": lambda publication: publication_name(publication, language),
             "section_name": lambda publication, key, name="": section_name(publication, key, name, language),
             "heading": lambda document: heading_text(document, language),
@@ -71,12 +71,6 @@ class Pages:
             "qr": lambda url, title: Markup(qr_svg(url, title=title)),  # noqa: S704  # our own SVG, title escaped
         }
         return environment
-
-    @cached_property
-    def stylesheet_url(self) -> str:
-        """With the file's fingerprint, so that it can be kept for ever."""
-        fingerprint = hashlib.sha256((ASSETS / "pages.css").read_bytes()).hexdigest()[:12]
-        return f"/assets/pages.css?v={fingerprint}"
 
     def words(self, request: web.Request) -> Callable[[str], str]:
         """Translates into the request's language."""
@@ -113,6 +107,12 @@ class Pages:
         return web.Response(
             text=text, content_type="text/html", charset="utf-8", status=status, headers=headers
         )
+
+
+def _address_of(asset: str) -> str:
+    """With the file's fingerprint, so that it can be kept for ever."""
+    fingerprint = hashlib.sha256((ASSETS / asset).read_bytes()).hexdigest()[:12]
+    return f"/assets/{asset}?v={fingerprint}"
 
 
 def publication_name(publication: Publication, language: str) -> str:

@@ -12,9 +12,11 @@ from bdnews_dispatch.accounts.models import ConsoleSession, HalfSignIn, Recovery
 from bdnews_dispatch.accounts.sealing import SealError, seal, unseal
 from bdnews_dispatch.accounts.second_factors import (
     CODES,
+    MOST_WRONG,
     CodeError,
     address_for_app,
     begin,
+    begun,
     codes_left,
     confirm,
     new_codes,
@@ -25,6 +27,7 @@ from bdnews_dispatch.accounts.sessions import (
     HALF_LASTS,
     MOST_CODES,
     MOST_FOR_NAME,
+    MOST_FOR_NAME_ANYWHERE,
     HalfwayError,
     SignInError,
     TooManyTriesError,
@@ -33,7 +36,7 @@ from bdnews_dispatch.accounts.sessions import (
     sign_in,
     signed_in,
 )
-from bdnews_dispatch.accounts.users import choose_password, disable, make_link
+from bdnews_dispatch.accounts.users import choose_password, disable, find_user, make_link
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.links import Signer, SigningKey
@@ -140,6 +143,43 @@ async def test_wrong_codes_end_the_half_and_a_password_does_not_count_them_anew(
     assert tried < MOST_FOR_NAME, "who has the password only may not go on guessing codes"
 
 
+async def test_many_wrong_codes_over_days_leave_the_recovery_codes_alone(
+    database: Database, clock: HandClock
+) -> None:
+    zhang, app, codes = await enrolled(database, clock)
+    async with database.write() as session:
+        found = await session.get(User, zhang.id)
+        assert found is not None
+        for _ in range(MOST_WRONG - 1):
+            assert not await shows(session, clock, SIGNER, found, "000000")
+        assert await shows(session, clock, SIGNER, found, app.at(clock.now)), (
+            "a right one begins the count anew"
+        )
+        clock.move(minutes=1)
+        for _ in range(MOST_WRONG):
+            assert not await shows(session, clock, SIGNER, found, "000000")
+        assert not await shows(session, clock, SIGNER, found, app.at(clock.now))
+        assert await shows(session, clock, SIGNER, found, codes[0])
+        clock.move(minutes=1)
+        assert await shows(session, clock, SIGNER, found, app.at(clock.now))
+
+
+async def test_strangers_elsewhere_do_not_keep_the_owner_out(database: Database, clock: HandClock) -> None:
+    await user(database, clock)
+    await sign_in(database, clock, email=ZHANG, password=PASSWORD, network=HERE)
+    for number in range(MOST_FOR_NAME_ANYWHERE):
+        with pytest.raises(SignInError):
+            await sign_in(database, clock, email=ZHANG, password="wrong", network=f"10.{number}.0.0/24")
+    with pytest.raises(TooManyTriesError):
+        await sign_in(database, clock, email=ZHANG, password=PASSWORD, network="192.0.2.0/24")
+    assert (await sign_in(database, clock, email=ZHANG, password=PASSWORD, network=HERE)).value
+    async with database.write() as session:
+        found = await find_user(session, ZHANG)
+        assert found is not None
+        await choose_password(session, clock, await make_link(session, clock, found), PASSWORD)
+    assert (await sign_in(database, clock, email=ZHANG, password=PASSWORD, network="192.0.2.0/24")).value
+
+
 async def test_the_half_is_over_after_a_while_and_with_the_account(
     database: Database, clock: HandClock
 ) -> None:
@@ -174,8 +214,11 @@ async def test_a_disabled_user_gets_no_further(database: Database, clock: HandCl
 async def test_what_is_not_confirmed_asks_for_nothing(database: Database, clock: HandClock) -> None:
     zhang = await user(database, clock)
     async with database.write() as session:
+        seen = await begin(session, SIGNER, zhang)
         secret = await begin(session, SIGNER, zhang)
-        assert await begin(session, SIGNER, zhang) == secret, "looked at twice"
+        assert secret != seen, "somebody else may have seen the one before"
+        assert begun(SIGNER, zhang) == secret
+        assert begun(Signer([NEW]), zhang) == "", "with a key that is gone it begins anew"
         with pytest.raises(CodeError):
             await confirm(session, clock, SIGNER, zhang, "000000")
     entered = await sign_in(database, clock, email=ZHANG, password=PASSWORD, network=HERE)
@@ -183,6 +226,8 @@ async def test_what_is_not_confirmed_asks_for_nothing(database: Database, clock:
     async with database.write() as session:
         found = await session.get(User, zhang.id)
         assert found is not None
+        assert begun(SIGNER, found) == "", "another sign-in forgets it: it may not have been theirs"
+        secret = await begin(session, SIGNER, found)
         await confirm(session, clock, SIGNER, found, pyotp.TOTP(secret).at(clock.now))
         with pytest.raises(StateError):
             await begin(session, SIGNER, found)

@@ -1,5 +1,6 @@
 """An OpenID provider that says what a test wants it to: true tokens, and every kind of false one."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ class LyingProvider:
     token: Callable[[dict[str, Any]], str] | None = None
     answers: dict[str, web.Response] = field(default_factory=dict)
     said: dict[str, Any] = field(default_factory=dict)
+    in_pieces: bool = False
     asked: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
 
     def true_claims(self) -> dict[str, Any]:
@@ -50,7 +52,21 @@ class LyingProvider:
         """What anybody could make who knows the client's secret."""
         return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(SECRET))
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Whole, or in pieces that come one by one."""
+        answer = await self._answer(request)
+        if not self.in_pieces:
+            return answer
+        stream = web.StreamResponse(status=answer.status)
+        await stream.prepare(request)
+        body = answer.body
+        assert isinstance(body, bytes)
+        for start in range(0, len(body), 100):
+            await stream.write(body[start : start + 100])
+            await asyncio.sleep(0)
+        return stream
+
+    async def _answer(self, request: web.Request) -> web.Response:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.asked.append((request.path, form, request.headers.get("Authorization", "")))
         if request.path in self.answers:

@@ -72,6 +72,9 @@ async def test_there_and_back(provider: OpenIdProvider, liar: LyingProvider) -> 
         {"iss": "https://other.example"},
         {"aud": "another client"},
         {"aud": ["another client"]},
+        {"aud": [CLIENT, "another client"]},
+        {"aud": [CLIENT, "another client"], "azp": "another client"},
+        {"azp": "another client"},
         {"aud": None},
         {"exp": int(time.time()) - 600},
         {"exp": None},
@@ -111,6 +114,23 @@ async def test_signatures_that_are_none(
     liar.token = token(liar)
     with pytest.raises(ProviderError, match="签名"):
         await identity(provider, liar)
+
+
+async def test_for_several_and_us_above_all(provider: OpenIdProvider, liar: LyingProvider) -> None:
+    liar.claims = {"aud": [CLIENT, "another client"], "azp": CLIENT}
+    assert (await identity(provider, liar)).subject == "u-1"
+
+
+async def test_an_answer_in_pieces_is_read_to_its_end(provider: OpenIdProvider, liar: LyingProvider) -> None:
+    liar.in_pieces = True
+    assert (await identity(provider, liar)).subject == "u-1"
+
+
+async def test_keys_for_other_programs_are_passed_by(provider: OpenIdProvider, liar: LyingProvider) -> None:
+    other = {"kty": "EC", "crv": "of tomorrow", "x": "x", "y": "y"}
+    keys = {"keys": [other, {"kty": "?"}, "nonsense", liar.key.as_dict(private=False)]}
+    liar.answers["/keys"] = web.json_response(keys)
+    assert (await identity(provider, liar)).subject == "u-1"
 
 
 async def test_an_address_that_is_not_verified_is_none(provider: OpenIdProvider, liar: LyingProvider) -> None:

@@ -107,6 +107,8 @@ async def change_factor(request: web.Request) -> web.StreamResponse:
                 await second_factors.begin(session, signer, user)
             elif what == "confirm":
                 codes = await second_factors.confirm(session, clock, signer, user, code)
+                # Who is in elsewhere by the password alone is not in any longer.
+                await end_others(session, request[WHO].user_id, request[WHO].session_id)
             elif what in {"codes", "off"}:
                 right = await proves(session, clock, signer, user, code, network_of(request))
                 if right and what == "codes":
@@ -140,7 +142,7 @@ async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> 
         sessions=found,
         codes_left=left,
         shortest=SHORTEST,
-        publications=[app[PUBLICATIONS][key] for key in sorted(who.publications) if key in app[PUBLICATIONS]],
+        publications=app[PUBLICATIONS],
     )
 
 
@@ -148,11 +150,10 @@ async def _factor(
     request: web.Request, *, problem: BdnewsError | None = None, codes: Any = None
 ) -> web.Response:
     app, who = request.app, request[WHO]
-    secret = qr = ""
+    qr = ""
     async with app[DATABASE].read() as session:
         user = await _self(request, session)
-        if user.totp_secret and user.totp_since is None:
-            secret = await second_factors.begin(session, app[LINKS].signer, user)
+        secret = second_factors.begun(app[LINKS].signer, user)
         left = await second_factors.codes_left(session, who.user_id)
         active = user.totp_since is not None
     if secret:

@@ -39,6 +39,11 @@ class Door:
         """Whether a page is in this room, or in one that opens from it."""
         return path == self.path or path.startswith(f"{self.path}/")
 
+    def room_of(self, path: str) -> "Door | None":
+        """Which of the rooms beside it a page is in; of one within another, the inner one."""
+        held = [one for one in self.beside if one.holds(path)]
+        return max(held, key=lambda one: len(one.path), default=None)
+
 
 #: Seven words (look.md); what belongs together opens from one of them.
 DOORS = (
@@ -54,7 +59,15 @@ DOORS = (
     Door("/console/issues", N_("各期"), Right.ISSUES_READ),
     Door("/console/bulletins", N_("快讯"), Right.BULLETINS_READ),
     Door("/console/dispatches", N_("发送"), Right.DISPATCHES_READ),
-    Door("/console/reports", N_("报告"), Right.REPORTS_READ),
+    Door(
+        "/console/reports",
+        N_("报告"),
+        Right.REPORTS_READ,
+        (
+            Door("/console/reports", N_("各次发送"), Right.REPORTS_READ),
+            Door("/console/reports/sections", N_("各栏目的一年"), Right.REPORTS_READ),
+        ),
+    ),
     Door(
         "/console/subscribers",
         N_("订阅者"),
@@ -130,13 +143,15 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
     """A page of the console."""
     who = request[WHO]
     settings = request.app[SETTINGS]
+    current = door_of(request.path)
     return request.app[PAGES].response(
         request,
         f"console/{template}",
         status=status,
         who=who,
         doors=[door for door in DOORS if who.may(door.right)],
-        current=door_of(request.path),
+        current=current,
+        room=current.room_of(request.path) if current else None,
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
         to_sandbox=settings.delivery.allow != "everybody",

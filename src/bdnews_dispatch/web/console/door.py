@@ -47,7 +47,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     form = await read_form(request)
     app, network = request.app, network_of(request)
-    email = str(form.get("email", ""))[:_LONGEST_EMAIL]
+    email = "".join(sign for sign in str(form.get("email", "")) if sign.isprintable())[:_LONGEST_EMAIL]
     try:
         entered = await sign_in(
             app[DATABASE],

@@ -4,6 +4,7 @@ The page of a run that goes on reloads itself every few seconds, without a scrip
 """
 
 import asyncio
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -46,7 +47,7 @@ async def bring(request: web.Request) -> web.StreamResponse:
     app = request.app
     try:
         with tempfile.TemporaryDirectory(prefix="bdnews-import-") as folder:
-            file, name = await _save(request, Path(folder))
+            file, name, again = await _save(request, Path(folder))
             run_id = await receive(
                 app[DATABASE],
                 app[CLOCK],
@@ -60,6 +61,8 @@ async def bring(request: web.Request) -> web.StreamResponse:
         return await _index(request, problem=error)
     async with app[DATABASE].write() as session:
         await note(request, session, "import.bring", f"import:{run_id}")
+    if again:
+        await _choose_as_before(request, run_id, again)
     raise back(f"{ROOM}/{run_id}")
 
 
@@ -128,16 +131,35 @@ async def result(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _save(request: web.Request, folder: Path) -> tuple[Path, str]:
-    """The file of the form, on the disk. Raises: ImportFileError: there is none, or it is too large."""
+async def _choose_as_before(request: web.Request, run_id: int, again: int) -> None:
+    """What was refused and is corrected now goes where the rest went; what does not fit any more is asked anew."""
+    with contextlib.suppress(BdnewsError):
+        async with request.app[DATABASE].write() as session:
+            earlier, run = await find_run(session, again), await find_run(session, run_id)
+            taken = zip(earlier.headings, earlier.mapping, strict=True)
+            columns = {name: heading for heading, name in taken if name and heading in run.headings}
+            chosen = Choices(earlier.mode, columns, earlier.list_name, earlier.basis)
+            await choose(session, run_id, chosen)
+
+
+async def _save(request: web.Request, folder: Path) -> tuple[Path, str, int]:
+    """The file of the form, on the disk; its name; the number of the run that refused these rows, 0: none.
+
+    Raises:
+        ImportFileError: there is no file, or it is too large.
+    """
     most = request.app[SETTINGS].imports.max_bytes
     try:
         reader = await request.multipart()
-        known = False
+        known, again = False, 0
         async for part in reader:
             if isinstance(part, BodyPartReader) and part.name == CSRF:
                 check_word(request, (await part.read_chunk(200)).decode("utf-8", "replace"))
                 known = True
+                continue
+            if isinstance(part, BodyPartReader) and part.name == "again":
+                text = (await part.read_chunk(200)).decode("utf-8", "replace")
+                again = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
                 continue
             if not isinstance(part, BodyPartReader) or part.name != "file" or not part.filename:
                 continue
@@ -153,7 +175,7 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str]:
                             f"文件超过 {most // 1024 // 1024} MB", hint="请分成几个文件导入。"
                         )
                     await asyncio.to_thread(out.write, block)
-            return file, name
+            return file, name, again
     except (ValueError, AssertionError) as error:  # no multipart, or a broken one
         raise FormForbidden from error
     if not known:

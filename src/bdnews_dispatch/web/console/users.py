@@ -3,7 +3,7 @@
 In: forms of an admin. Out: pages; a link is shown once, by the answer that made it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +22,8 @@ from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
 
 ROOM = "/console/users"
+#: What the form says for all publications; no key is written so.
+_ALL = "*"
 
 
 async def index(request: web.Request) -> web.Response:
@@ -78,7 +80,7 @@ async def act(request: web.Request) -> web.StreamResponse:
 
 
 async def _role_of(request: web.Request, session: AsyncSession, user: User) -> None:
-    await rooms.change_role(session, user, _role(request), _publications(request))
+    await rooms.change_role(session, user, _role(request), _publications(request, user.publications))
 
 
 async def _name(request: web.Request, session: AsyncSession, user: User) -> None:
@@ -125,10 +127,10 @@ async def _index(request: web.Request, *, problem: BdnewsError | None = None) ->
     app = request.app
     async with app[DATABASE].read() as session:
         found = await rooms.users(session)
-    typed: dict[str, Any] = {"email": "", "name": "", "role": "", "publications": []}
+    typed: dict[str, Any] = {"email": "", "name": "", "role": "", "publications": [_ALL]}
     if problem:
         typed = {name: field(request, name, 254) for name in ("email", "name", "role")}
-        typed["publications"] = _publications(request)
+        typed["publications"] = request[FORM].getall("publication", [])
     return page(
         request,
         "users.html",
@@ -187,10 +189,24 @@ def _role(request: web.Request) -> Role:
         raise BdnewsError("请选一个角色") from error
 
 
-def _publications(request: web.Request) -> list[str]:
-    """Those that were ticked, of those that are there."""
-    known = request.app[PUBLICATIONS]
-    return [key for key in request[FORM].getall("publication", []) if key in known]
+def _publications(request: web.Request, before: Collection[str] = ()) -> list[str]:
+    """Those that were ticked; none: all, where that was said.
+
+    Args:
+        before: keys that they have: one that the settings hold no more may stay.
+
+    Raises:
+        BdnewsError: nothing was said, or a publication that is not there.
+    """
+    chosen = request[FORM].getall("publication", [])
+    if _ALL in chosen:
+        return []
+    if not chosen:
+        raise BdnewsError("请选管哪些刊物", hint="管全部的，请选“全部刊物”。")
+    known = {*request.app[PUBLICATIONS], *before}
+    if strange := [key for key in chosen if key not in known]:
+        raise BdnewsError(f"没有这些刊物：{'、'.join(strange)[:100]}", hint="请刷新这一页再选。")
+    return chosen
 
 
 def _said(user: User) -> dict[str, Any]:

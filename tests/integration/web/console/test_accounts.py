@@ -13,12 +13,18 @@ from tests.integration.web.readers_site import BROWSER, Site
 from bdnews_dispatch.accounts.models import AuditEntry, User
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.second_factors import CODES
+from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
+from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.settings import SignInSettings
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.keys import SETTINGS
 from bdnews_dispatch.web.routes import ROUTES
 
 FACTOR = "/console/account/second-factor"
+
+
+def filled(path: str) -> str:
+    return re.sub(r"\{\w+\}", "1", path.replace("{file}", "report.csv"))
 
 
 async def enrol(desk: Desk) -> tuple[pyotp.TOTP, list[str]]:
@@ -90,8 +96,7 @@ async def test_who_must_have_one_gets_no_further_without(site: Site) -> None:
     assert (await editor.get("/console/today")).status == 200
     for route in ROUTES:
         if route.permission is Permission.SESSION and route.method == "GET" and not route.unenrolled:
-            path = route.path.replace("{id}", "1").replace("{place}", "1").replace("{file}", "report.csv")
-            response = await admin.get(path)
+            response = await admin.get(path := filled(route.path))
             assert (response.status, response.headers.get("Location")) == (303, FACTOR), path
     page = await admin.page(FACTOR)
     assert "您的角色须有第二重验证" in page
@@ -183,7 +188,9 @@ async def test_an_admin_invites_changes_and_disables(site: Site, desk: Desk) -> 
     for problem, values in (
         ("已有使用这个邮箱", form),
         ("不是一个邮箱地址", {**form, "email": "x"}),
-        ("请选一个角色", {"email": "b@example.cn", "role": "king"}),
+        ("请选一个角色", {**form, "email": "b@example.cn", "role": "king"}),
+        ("请选管哪些刊物", {"email": "b@example.cn", "role": "editor"}),
+        ("没有这些刊物", {**form, "email": "b@example.cn", "publication": ["gone"]}),
         ("管理员总是管全部刊物", {**form, "email": "b@example.cn", "role": "admin"}),
     ):
         answer = await desk.post("/console/users", values)
@@ -193,10 +200,17 @@ async def test_an_admin_invites_changes_and_disables(site: Site, desk: Desk) -> 
     assert "最后一位管理员" in await answer.text()
     assert (await desk.post("/console/users/2", {"do": "nonsense"})).status == 400
     assert (await desk.get("/console/users/99")).status == 404
+    async with site.database.write() as session:
+        gone = (await session.exec(select(User).where(User.email == "wang@example.cn"))).one()
+        gone.publications = ["gone"]
+        session.add(gone)
+    page = await desk.page("/console/users/2")
+    assert 'value="gone" checked' in page, "what the settings hold no more does not become everything"
+    await desk.done("/console/users/2", {"do": "role", "role": "analyst", "publication": ["gone"]})
     async with site.database.read() as session:
         entries = (await session.exec(select(AuditEntry))).all()
-    changes = {one.action: one.change for one in entries}
-    assert changes["user.role"] == {
+    changes = [one.change for one in entries if one.action == "user.role"]
+    assert changes[0] == {
         "before": {"role": "editor", "publications": ["dsj"]},
         "after": {"role": "analyst", "publications": ["dsj"]},
     }
@@ -269,7 +283,7 @@ async def test_a_role_for_one_publication_reaches_nothing_of_the_others(site: Si
     for route in ROUTES:
         if route.permission is not Permission.SESSION or route.of is None:
             continue
-        path = route.path.replace("{id}", "1").replace("{place}", "1").replace("{file}", "report.csv")
+        path = filled(route.path)
         data = {"csrf": csrf[1]} if route.method == "POST" else None
         if route.of != "draft":
             response = await desk.client.request(route.method, path, data=data, allow_redirects=False)
@@ -291,3 +305,48 @@ def test_every_object_of_a_publication_is_held_to_it() -> None:
     for route in ROUTES:
         if route.permission is Permission.SESSION and "{id}" in route.path and route.of is None:
             assert route.path.split("/")[2] in of_all, route.path
+
+
+async def test_what_is_decided_is_of_the_dispatch_that_the_address_names(site: Site) -> None:
+    """The form's delivery may be of a publication that they do not reach."""
+    desk = await somebody(site, Role.EDITOR)
+    issue = await site.publish()
+    delivery = (await site.send(issue))[0]
+    async with site.database.write() as session:
+        found = await session.get(Delivery, delivery.id)
+        assert found is not None
+        found.state = DeliveryState.UNCERTAIN
+        other = Dispatch(
+            publication="weekly",
+            kind=DispatchKind.ISSUE,
+            cause="issue:weekly",
+            state=DispatchState.FINISHED,
+            due_at=site.clock(),
+            created_at=site.clock(),
+        )
+        session.add_all([found, other])
+        await session.flush()
+        other_id = other.id
+        user = (await session.exec(select(User))).one()
+        user.publications = ["weekly"]
+        session.add(user)
+    for name in (str(delivery.id), delivery.key, "9" * 19):
+        path = f"/console/dispatches/{other_id}/deliveries"
+        page = await desk.get("/console/today")
+        csrf = re.search(r'name="csrf" value="([^"]+)"', await page.text())
+        assert csrf is not None
+        form = {"csrf": csrf[1], "delivery": name, "decision": "resend"}
+        answer = await desk.client.post(path, data=form, allow_redirects=False)
+        assert answer.status in {404, 409}, name
+    assert (await site.deliveries())[0].state is DeliveryState.UNCERTAIN
+
+
+async def test_confirming_a_second_factor_ends_what_is_open_elsewhere(site: Site) -> None:
+    desk = await somebody(site, Role.EDITOR)
+    form = {"email": desk.email, "password": PASSWORD}
+    thief = await site.client.post("/console/sign-in", data=form, allow_redirects=False)
+    assert thief.status == 303
+    assert (await site.get("/console/today")).status == 200
+    await enrol(desk)
+    assert (await site.get("/console/today")).status == 303
+    assert (await desk.get("/console/today")).status == 200

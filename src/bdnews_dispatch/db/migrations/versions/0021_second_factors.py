@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("totp_secret", sa.String(length=300), nullable=False, server_default=""),
         sa.Column("totp_since", _MOMENT, nullable=True),
         sa.Column("totp_step", _BIG, nullable=False, server_default="0"),
+        sa.Column("totp_wrong", sa.Integer(), nullable=False, server_default="0"),
     ):
         op.add_column("console_user", column)
     op.add_column(
@@ -78,5 +79,5 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_api_token_user_id"), "api_token")
     op.drop_column("api_token", "user_id")
     op.drop_column("console_session", "browser")
-    for column in ("totp_step", "totp_since", "totp_secret", "language", "publications"):
+    for column in ("totp_wrong", "totp_step", "totp_since", "totp_secret", "language", "publications"):
         op.drop_column("console_user", column)

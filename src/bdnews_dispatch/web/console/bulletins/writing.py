@@ -257,6 +257,8 @@ def _written(request: web.Request, publication: Publication) -> Written:
         settings = request.app[SETTINGS]
         at = read_moment(text, settings.service.timezone, request.app[CLOCK]())
     chosen = set(form.getall("section", []))
+    if chosen.issuperset(publication.section_keys):
+        chosen = set()  # all of them narrow nothing down
     return Written(
         title=field(request, "title", 4 * LONGEST_TITLE),
         body=_body(request),

@@ -115,7 +115,7 @@ async def decide(request: web.Request) -> web.StreamResponse:
     try:
         async with app[DATABASE].write() as session:
             if name:
-                decided = await resolve(session, app[CLOCK], [name], decision)
+                decided = await resolve(session, app[CLOCK], [name], decision, of=dispatch_id)
             else:
                 decided = await resolve_all(session, app[CLOCK], dispatch_id, decision)
             what = {"decision": decision, "deliveries": decided}
