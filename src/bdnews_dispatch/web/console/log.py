@@ -20,10 +20,14 @@ from bdnews_dispatch.accounts.models import ApiToken, AuditEntry, User
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.bulletins.models import BulletinDraft
 from bdnews_dispatch.dispatch.titles import titles
+from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.models import Issue
+from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.subscribers import segments
 from bdnews_dispatch.subscribers.imports.models import ImportRun
 from bdnews_dispatch.subscribers.models import MailingList, Segment, Subscriber
 from bdnews_dispatch.watched_feeds.models import WatchedFeed
+from bdnews_dispatch.web.console import conditions
 from bdnews_dispatch.web.console.desk import ROWS, asked, number, page
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.console.log_words import ACTIONS, FIELDS, WORDS, Field, choices, same
@@ -127,6 +131,7 @@ async def show(request: web.Request) -> web.Response:
     after = number(request.query["after"]) if request.query.get("after") else 0
     actor, wanted = asked(request, "actor", 40), asked(request, "action", 60)
     say, who = request.app[PAGES].words(request), request[WHO]
+    publication = request.app[PUBLICATIONS].named(None)
     async with request.app[DATABASE].read() as session:
         people = {f"user:{row.id}": row.name or row.email for row in await session.exec(select(User))}
         tokens = {row.id: row for row in await session.exec(select(ApiToken).order_by(col(ApiToken.id)))}
@@ -148,7 +153,7 @@ async def show(request: web.Request) -> web.Response:
             _actor(row.actor, people, paths, say),
             say(ACTIONS[row.action]) if row.action in ACTIONS else row.action,
             _subject(row, names, paths, say),
-            [_said(change, say) for change in changes_of(row)],
+            [_said(change, say, publication) for change in changes_of(row)],
             row.network,
         )
         for row in shown
@@ -167,7 +172,7 @@ async def show(request: web.Request) -> web.Response:
         actors=offered,
         actions=choices(),
         publications=request.app[PUBLICATIONS],
-        publication=request.app[PUBLICATIONS].named(None),
+        publication=publication,
         latest=str(request.rel_url.without_query_params("after")) if after else "",
         following=str(request.rel_url.update_query(after=str(rows[ROWS - 1].id))) if len(rows) > ROWS else "",
     )
@@ -215,8 +220,8 @@ def _field(name: str) -> Field:
     return FIELDS.get(name) or Field(name)
 
 
-def _said(change: Change, say: Say) -> Change:
-    """With its words and moments, as the page's language has them."""
+def _said(change: Change, say: Say, publication: Publication) -> Change:
+    """With its words, rules and moments, as the page's language has them."""
     name = next((key for key, one in FIELDS.items() if one is change.field), "")
     kind = change.field.kind
 
@@ -228,10 +233,32 @@ def _said(change: Change, say: Say) -> Change:
                 return datetime.fromisoformat(value)
             except ValueError:
                 return value
+        if kind == "rule":
+            return _rule(value, say, publication)
         return value
 
     field = Field(say(change.field.name) if change.field.name else "", kind)
     return Change(field, one(change.after), one(change.before), change.was)
+
+
+_HOWS = {"all": N_("下面每一条都符合"), "any": N_("下面至少一条符合"), "none": N_("下面没有一条符合")}
+
+
+def _rule(rule: Any, say: Say, publication: Publication) -> Any:
+    """A segment's rule as the rows of its form; as it is where it goes deeper, or is none any more."""
+    try:
+        segments.read_rule(rule, publication)
+        written = conditions.written_of(rule, publication)
+    except BdnewsError:
+        return rule
+    if written is None:
+        return rule
+    labels = {kind.key: say(kind.label) for kind in conditions.KINDS}
+    groups = [
+        (say(_HOWS[how]), [f"{labels[row.kind]} {row.value}".strip() for _, row in written.of(group)])
+        for group, how in enumerate(written.hows)
+    ]
+    return [f"{how}{say(N_('：'))}{'；'.join(rows)}" for how, rows in groups if rows]
 
 
 def _codes(actor: str, tokens: Mapping[int | None, ApiToken]) -> Collection[str]:
