@@ -44,7 +44,7 @@ async def test_an_admins_morning(site: Site, browser: Browser, tmp_path: Path, *
     await expect(page.get_by_text("参会者.csv")).to_be_visible()
     await page.fill("input[name=basis]", "会场登记，同意接收本刊")
     await page.click("button[value=check]")
-    await expect(page.get_by_role("status")).to_contain_text("将新增 1")
+    await expect(page.locator(".told[role=status]")).to_contain_text("将新增 1")
     await expect(page.get_by_text("第 3 行")).to_be_visible()
     await page.click("button[value=start]")
     importer = Importer(site.database, site.clock, site.app[PUBLICATIONS], site.links.signer)
@@ -59,7 +59,7 @@ async def test_an_admins_morning(site: Site, browser: Browser, tmp_path: Path, *
     await expect(page.get_by_role("heading", level=1)).to_have_text("林致远")
     await page.fill("form[action$='/tag'] input[name=tag]", "专家")
     await page.click("form[action$='/tag'] button")
-    await expect(page.get_by_role("status")).to_contain_text("标签已更改")
+    await expect(page.locator(".told[role=status]")).to_contain_text("标签已更改")
     await page.click("nav.doors >> text=设置")
     await page.click("nav.beside-doors >> text=操作记录")
     for action in ("开始导入", "加标签", "登录"):

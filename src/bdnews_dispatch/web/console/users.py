@@ -108,7 +108,7 @@ async def _factor(request: web.Request, session: AsyncSession, user: User) -> No
     await rooms.end_sessions(session, user)
 
 
-async def _unbind(_: web.Request, session: AsyncSession, user: User) -> None:
+async def _identity(_: web.Request, session: AsyncSession, user: User) -> None:
     await rooms.unbind(session, user)
 
 
@@ -119,7 +119,7 @@ _ACTS: Mapping[str, Callable[[web.Request, AsyncSession, User], Awaitable[None]]
     "enable": _enable,
     "end": _end,
     "factor": _factor,
-    "unbind": _unbind,
+    "identity": _identity,
 }
 
 
