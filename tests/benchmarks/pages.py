@@ -67,7 +67,7 @@ def pages(crowd: Crowd) -> dict[str, str]:
             continue
         room, _, rest = route.path.partition("/{id}")
         path = f"{room}/{ids.get(room + '/{id}', 1)}{rest}" if "/{id}" in route.path else route.path
-        found[route.path] = path.replace("{file}", "report.csv")
+        found[route.path] = path.replace("{section}", "policy").replace("{file}", "report.csv")
     issue = crowd.issue
     for path in ("/console/dispatches/new", "/console/dispatches/new/audience"):
         found[path] += f"?issue={issue}"

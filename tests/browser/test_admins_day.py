@@ -284,7 +284,7 @@ async def _gives_a_smaller_role(admin: Person, colleague: Person) -> None:
     await admin.told("已更改")
     await admin.fits_a_phone("user-changed")
     await theirs.get_by_role("button", name="批准并发送").click()
-    await colleague.at("您的角色不能做这件事")
+    await colleague.at("您的角色不能看这一页，或做这件事")
     await colleague.fits_a_phone("no-room")
     await theirs.get_by_role("link", name="回到今日").click()
     await colleague.at("今日")

@@ -1,6 +1,7 @@
 """Everything that keeps rows runs twice: on SQLite and on PostgreSQL. A migrated database, a clock moved by hand."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,9 +36,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         folder = Path(metafunc.module.__file__ or "").parent
         both = folder.relative_to(Path(__file__).parent).parts[:1] in {(name,) for name in ON_BOTH}
-        metafunc.parametrize(
-            "backend", list(Backend) if both else [Backend.SQLITE], indirect=True, scope="function"
-        )
+        found = list(Backend) if both else [Backend.SQLITE]
+        only = metafunc.definition.get_closest_marker("database")
+        if only is not None and not os.environ.get("BDNEWS_TEST_FULL"):
+            found = [Backend(only.args[0])]
+        metafunc.parametrize("backend", found, indirect=True, scope="function")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ COMMANDS = {
     "bulletins": ("bulletins", "快讯：编辑在刊期之外发出的通知。"),
     "dispatch": ("dispatches", "发送任务：开始、查看、等待、暂停、继续、取消。"),
     "deliveries": ("deliveries", "单份投递：查看，决定没有得到答复的。"),
-    "reports": ("reports", "报告：一次发送的结果，一段时间的各次发送，订阅者的增减。"),
+    "reports": ("reports", "报告：一次发送的结果，一段时间的各次发送，各栏目的一年，订阅者的增减。"),
     "wechat": ("wechat", "公众号：菜单、标签、配额。"),
     "returns": ("returns", "退信：读一封看看它说什么，看一次退信邮箱，列出收到的。"),
     "suppressions": ("suppressions", "停发名单：列出、加入、解除。"),

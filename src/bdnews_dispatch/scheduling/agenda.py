@@ -122,15 +122,14 @@ async def read_agenda(
     """
     found: list[Item] = []
     if may(Right.DISPATCHES_READ):
-        found += runs(span, now, timetable, await _in_use(session, publications))
-        found += await _dispatches(session, span, now)
+        in_use = [key for key in await _in_use(session, publications) if not only or key in only]
+        found += runs(span, now, timetable, in_use)
+        found += await _dispatches(session, span, now, only)
     if may(Right.BULLETINS_READ):
-        found += await _drafts(session, span, now)
+        found += await _drafts(session, span, now, only)
     if may(Right.ISSUES_READ):
-        found += await _issues(session, span)
+        found += await _issues(session, span, only)
     of_kind = [sum(item.kind is kind for item in found) for kind in Kind]
-    if only:
-        found = [item for item in found if item.publication in only]
     return Agenda(tuple(sorted(found, key=lambda item: (item.at, item.key))), more=MOST in of_kind)
 
 
@@ -172,13 +171,15 @@ async def _in_use(session: AsyncSession, publications: Publications) -> list[str
     return [key for key in publications if key in found]
 
 
-async def _dispatches(session: AsyncSession, span: Span, now: datetime) -> list[Item]:
+async def _dispatches(session: AsyncSession, span: Span, now: datetime, only: Collection[str]) -> list[Item]:
     statement = (
         select(Dispatch)
         .where(col(Dispatch.due_at) >= span.start, col(Dispatch.due_at) < span.end)
         .order_by(col(Dispatch.due_at).desc())
         .limit(MOST)
     )
+    if only:
+        statement = statement.where(col(Dispatch.publication).in_(only))
     rows = {row.id: row for row in await session.exec(statement) if row.id is not None}
     named: Mapping[int, str] = await titles(session, list(rows))
     return [
@@ -198,7 +199,7 @@ async def _dispatches(session: AsyncSession, span: Span, now: datetime) -> list[
     ]
 
 
-async def _drafts(session: AsyncSession, span: Span, now: datetime) -> list[Item]:
+async def _drafts(session: AsyncSession, span: Span, now: datetime, only: Collection[str]) -> list[Item]:
     statement = (
         select(BulletinDraft)
         .where(
@@ -209,6 +210,8 @@ async def _drafts(session: AsyncSession, span: Span, now: datetime) -> list[Item
         .order_by(col(BulletinDraft.at).desc())
         .limit(MOST)
     )
+    if only:
+        statement = statement.where(col(BulletinDraft.publication).in_(only))
     return [
         Item(
             Kind.DRAFT,
@@ -226,7 +229,7 @@ async def _drafts(session: AsyncSession, span: Span, now: datetime) -> list[Item
     ]
 
 
-async def _issues(session: AsyncSession, span: Span) -> list[Item]:
+async def _issues(session: AsyncSession, span: Span, only: Collection[str]) -> list[Item]:
     statement = (
         select(Issue)
         .where(
@@ -237,6 +240,8 @@ async def _issues(session: AsyncSession, span: Span) -> list[Item]:
         .order_by(col(Issue.published_at).desc())
         .limit(MOST)
     )
+    if only:
+        statement = statement.where(col(Issue.publication).in_(only))
     return [
         Item(
             Kind.ISSUE,

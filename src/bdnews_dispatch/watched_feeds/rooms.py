@@ -68,15 +68,21 @@ async def add(
     return feed
 
 
-async def feeds(session: AsyncSession) -> list[WatchedFeed]:
-    """All of them, by number."""
-    return list(await session.exec(select(WatchedFeed).order_by(col(WatchedFeed.id))))
+async def feeds(session: AsyncSession, only: Collection[str] = ()) -> list[WatchedFeed]:
+    """By number. Args: only: of these publications alone; none: of all."""
+    statement = select(WatchedFeed).order_by(col(WatchedFeed.id))
+    if only:
+        statement = statement.where(col(WatchedFeed.publication).in_(only))
+    return list(await session.exec(statement))
 
 
-async def failing(session: AsyncSession) -> list[WatchedFeed]:
-    """Those whose last reading went wrong."""
+async def failing(session: AsyncSession, only: Collection[str] = ()) -> list[WatchedFeed]:
+    """Those whose last reading went wrong. Args: only: of these publications alone; none: of all."""
     is_on = col(WatchedFeed.disabled_at).is_(None)
-    return list(await session.exec(select(WatchedFeed).where(col(WatchedFeed.failures) > 0, is_on)))
+    statement = select(WatchedFeed).where(col(WatchedFeed.failures) > 0, is_on)
+    if only:
+        statement = statement.where(col(WatchedFeed.publication).in_(only))
+    return list(await session.exec(statement))
 
 
 async def find(session: AsyncSession, feed_id: int) -> WatchedFeed:

@@ -99,7 +99,9 @@ def access_of(routes: Sequence[Route]) -> Middleware:
             case Permission.SESSION:
                 if route.right is None:
                     raise web.HTTPForbidden
-                await greet(request, route.right, upload=route.upload, unenrolled=route.unenrolled)
+                too_late = await greet(request, route.right, upload=route.upload, unenrolled=route.unenrolled)
+                if too_late is not None:
+                    return too_late
                 if route.of is not None:
                     await hold_to_reach(request, route.of)
             case Permission.PUBLIC | Permission.PLATFORM:

@@ -12,6 +12,7 @@ from aiohttp import web
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, TokenError
 from bdnews_dispatch.subscribers.requests import TooManyError
 from bdnews_dispatch.web.api.problems import PREFIX, problem_response
+from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import PAGES
 from bdnews_dispatch.web.reader import ErasedError
 
@@ -24,22 +25,13 @@ class GoneError(BdnewsError):
     """It was here and has been taken back."""
 
 
-class RoleForbidden(web.HTTPForbidden):
-    """Of the console: who has signed in may not do this, or may do it no more."""
-
-
-class FormForbidden(web.HTTPForbidden):
-    """Of the console: the form is of no page of this session's: an older session's, or another site's."""
-
-
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The three sentences of an error page. Attributes: within: it is the console's, and leads back there."""
+    """The three sentences of an error page."""
 
     title: str
     kept: str
     hint: str
-    within: bool = False
 
 
 def N_(text: str) -> str:  # noqa: N802  # gettext's own name for "to be translated later"
@@ -71,17 +63,11 @@ _FAULTS = {
         N_("请过几分钟再试；如果仍不行，请直接回复您收到的邮件告诉我们。"),
     ),
 }
+#: Of the console, to who has signed in.
 _ROLE = Fault(
-    N_("您的角色不能做这件事"),
+    N_("您的角色不能看这一页，或做这件事"),
     N_("没有更改任何内容。"),
-    N_("角色可能刚刚改过。需要的话，请管理员更改您的角色。"),
-    within=True,
-)
-_FORM = Fault(
-    N_("这张表单已过时"),
-    N_("没有更改任何内容。"),
-    N_("您在打开它之后重新登录过，或它不是从控制台提交的。请回到上一页，刷新后再提交。"),
-    within=True,
+    N_("请管理员在“用户”里更改；刚才重新登录过的，请先刷新那一页，再试一次。"),
 )
 _ERASED = Fault(N_("您的数据已删除"), N_("没有留下任何可以更改的内容。"), N_("如果又想收到，请重新订阅。"))
 _BAD_LINK = Fault(
@@ -103,14 +89,11 @@ async def show_faults(request: web.Request, handler: Handler) -> web.StreamRespo
             return problem_response(error, route=_route(request))
     try:
         return await handler(request)
-    except RoleForbidden:
-        return _page(request, 403, _ROLE)
-    except FormForbidden:
-        return _page(request, 403, _FORM)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return _page(request, error.status, _FAULTS.get(error.status, _FAULTS[400]))
+        role = error.status == 403 and WHO in request
+        return _page(request, error.status, _ROLE if role else _FAULTS.get(error.status, _FAULTS[400]))
     except TokenError:
         return _page(request, 404, _BAD_LINK)
     except GoneError:
@@ -138,7 +121,7 @@ def _page(request: web.Request, status: int, fault: Fault) -> web.StreamResponse
         title=words(fault.title),
         kept=words(fault.kept),
         hint=words(fault.hint) if fault.hint else "",
-        within=fault.within,
+        within=WHO in request,
     )
 
 

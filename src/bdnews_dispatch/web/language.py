@@ -13,6 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from yarl import URL
 
 LANGUAGES = ("zh", "en")
 #: What the user who has signed in has chosen; set by the console's door.
@@ -53,3 +54,24 @@ def suffix_of(request: web.Request) -> str:
     """What an address of ours gets so that the next page is in the same language."""
     language = language_of(request)
     return "" if language == "zh" else f"?lang={language}"
+
+
+def here_of(request: web.Request) -> URL:
+    """Where the page is that somebody looks at: of an address that only takes forms, the page above it."""
+    url, resource = request.rel_url, request.match_info.route.resource
+    if request.method in {"GET", "HEAD"} or resource is None:
+        return url
+    shown = {
+        route.resource.canonical
+        for route in request.app.router.routes()
+        if route.method == "GET" and route.resource is not None
+    }
+    pattern = resource.canonical
+    while pattern not in shown and pattern.strip("/"):
+        pattern, url = pattern.rpartition("/")[0] or "/", url.parent
+    return url
+
+
+def in_language(url: URL, language: str) -> str:
+    """The same page in this language."""
+    return str(url.update_query(lang=language))

@@ -22,7 +22,7 @@ from bdnews_dispatch.digests.typography import typeset
 from bdnews_dispatch.dispatch.words import of_cards, reason_words
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.web.language import language_of, load_translations
+from bdnews_dispatch.web.language import here_of, in_language, language_of, load_translations
 
 _HERE = Path(__file__).parent
 ASSETS = _HERE / "assets"
@@ -99,6 +99,7 @@ class Pages:
             .render(
                 path=request.rel_url.path,
                 suffix="" if language_of(request) == "zh" else f"?lang={language_of(request)}",
+                here_in=lambda other: in_language(here_of(request), other),
                 demo=False,
                 **data,
             )

@@ -117,11 +117,15 @@ async def broken_by_each(
 ) -> dict[str, list[str]]:
     """By revision. Args: more: a folder with migrations behind the newest. since: those before are not looked at."""
     said = {}
+    if since:
+        await upgrade(database, since, more)
+    before = await schema(database)
     for revision, module in await revisions(database, more):
-        before = await schema(database)
-        await upgrade(database, revision, more)
         if revision > since:
-            said[revision] = broken(before, await schema(database), getattr(module, "GONE_SINCE", {}))
+            await upgrade(database, revision, more)
+            after = await schema(database)
+            said[revision] = broken(before, after, getattr(module, "GONE_SINCE", {}))
+            before = after
     return said
 
 

@@ -1,6 +1,5 @@
 """What an OpenID provider says is believed only so far as it holds: against one that lies in every way there is."""
 
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
@@ -76,9 +75,9 @@ async def test_there_and_back(provider: OpenIdProvider, liar: LyingProvider) -> 
         {"aud": [CLIENT, "another client"], "azp": "another client"},
         {"azp": "another client"},
         {"aud": None},
-        {"exp": int(time.time()) - 600},
+        {"exp": 1_000_000_000},
         {"exp": None},
-        {"nbf": int(time.time()) + 600},
+        {"nbf": 9_000_000_000},
         {"nonce": "of another sign-in"},
         {"nonce": None},
         {"sub": None},

@@ -23,6 +23,9 @@ from bdnews_dispatch.accounts.users import change_role, find_user
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.routes import ROUTES
 
+#: The door knows no database.
+pytestmark = pytest.mark.database("sqlite")
+
 __all__ = ["_cheap_hashes", "_closing"]
 ROWS = table()
 #: What stands in an address; all else is "1".
@@ -71,9 +74,11 @@ async def asked(site: Site, row: Row, client: Any = None, **options: Any) -> Cli
 
 
 def is_shown_the_door(response: ClientResponse) -> bool:
-    """To the sign-in page, by a way that ends no session."""
+    """To the sign-in page, or a form to a page that says to go there, by a way that ends no session."""
     to_it = response.headers.get("Location", "").startswith("/console/sign-in")
-    return response.status == 303 and to_it and "Set-Cookie" not in response.headers
+    is_led = response.status == 303 and to_it
+    is_told = response.method == "POST" and response.status == 401
+    return (is_led or is_told) and "Set-Cookie" not in response.headers
 
 
 async def csrf_of(desk: Desk) -> str:
@@ -192,8 +197,8 @@ async def test_every_call_with_every_kind_of_token(site: Site) -> None:
 async def test_the_rest_needs_no_session_and_gives_none(site: Site) -> None:
     for row in of("everybody"):
         response = await asked(site, row)
-        # The second step of signing in leads to the first, where that was not taken.
-        assert not is_shown_the_door(response) or row.path.startswith("/console/sign-in/"), row
+        # Signing in says no to nothing, and its second step leads to the first.
+        assert not is_shown_the_door(response) or row.path.startswith("/console/sign-in"), row
         # Of a way back from WeChat's sign-in without the word that it was given: test_wechat_scanning.py.
         assert response.status != 403 or row.path == "/wechat/back", row
         assert "Set-Cookie" not in response.headers, row

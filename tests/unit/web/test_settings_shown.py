@@ -84,6 +84,11 @@ def test_secrets_are_only_said_to_be_there() -> None:
         ("postgresql://u:p/w@h:5432/d", "postgresql://u:***@h:5432/d"),
         ("postgresql://u@h/d?password=p", "postgresql://u@h/d?password=***"),
         ("sqlite:///var/bdnews.db", "sqlite:///var/bdnews.db"),
+        ("https://h/x?api_key=k&sig=s&author=a", "https://h/x?api_key=***&sig=***&author=a"),
+        (
+            "https://h/x?SubscriptionKey=k&auth=a&keyword=w",
+            "https://h/x?SubscriptionKey=***&auth=***&keyword=w",
+        ),
     ],
 )
 def test_a_database_keeps_its_password(text: str, seen: str) -> None:

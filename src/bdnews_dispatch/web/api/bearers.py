@@ -81,7 +81,7 @@ async def authenticate(request: web.Request, right: Right) -> None:
             401,
             "token",
             "没有令牌，或令牌不对、已到期、已作废",
-            hint="写 Authorization: Bearer 令牌；令牌由管理员用 bdnews tokens add 建立。",
+            hint="写 Authorization: Bearer 令牌；令牌在控制台的“令牌”里建，或由管理员用 bdnews tokens add。",
             headers={"WWW-Authenticate": 'Bearer realm="bdnews"'},
         )
     request[BEARER] = bearer

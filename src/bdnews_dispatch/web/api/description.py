@@ -88,7 +88,7 @@ def openapi() -> dict[str, Any]:
         "info": {
             "title": "bdnews_dispatch",
             "version": __version__,
-            "description": "订阅与分发的 JSON API。令牌由管理员用 bdnews tokens add 建立。",
+            "description": "订阅与分发的 JSON API。令牌在控制台的“令牌”里建，或由管理员用 bdnews tokens add。",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],

@@ -10,12 +10,15 @@ from bdnews_dispatch.watched_feeds.models import WatchedFeed
 from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
 from bdnews_dispatch.web.api.models import Answer, Body, Numbered, Text
 from bdnews_dispatch.web.api.problems import ApiError
-from bdnews_dispatch.web.api.webhooks import Switch
+from bdnews_dispatch.web.api.webhooks import Switch, url_told
 from bdnews_dispatch.web.keys import CLOCK, PUBLICATIONS, SETTINGS
 
 
 class WatchedFeedAnswer(Answer):
-    """A feed. `read_at`: the last reading that went well; `problem`: of the last one, in words."""
+    """A feed. `read_at`: the last reading that went well; `problem`: of the last one, in words.
+
+    `url`: it may be a secret; a token without settings.write is told its beginning, with … for the rest.
+    """
 
     id: int
     url: str
@@ -66,7 +69,7 @@ class NewFeed(Body):
 
 async def index(call: Call) -> WatchedFeeds:
     """读取的来源，按编号。"""
-    return WatchedFeeds(items=[_answer(row) for row in await rooms.feeds(call.session)])
+    return WatchedFeeds(items=[_answer(call, row) for row in await rooms.feeds(call.session)])
 
 
 async def create(call: Call) -> Created:
@@ -86,12 +89,12 @@ async def create(call: Call) -> Created:
         )
     except rooms.WatchedAlreadyError as error:
         raise ApiError(409, "watched_already", error.message) from error
-    return Created(_answer(feed), f"/watched-feeds/{feed.id}")
+    return Created(_answer(call, feed), f"/watched-feeds/{feed.id}")
 
 
 async def show(call: Call) -> WatchedFeedAnswer:
     """一个来源：上次读到的时间，是否在失败。"""
-    return _answer(await rooms.find(call.session, call.path.id))
+    return _answer(call, await rooms.find(call.session, call.path.id))
 
 
 async def remove(call: Call) -> None:
@@ -108,17 +111,18 @@ async def entries(call: Call) -> FeedEntries:
 
 async def read(call: Call) -> WatchedFeedAnswer:
     """尽快读一次，不等到下次。"""
-    return _answer(await rooms.ask_soon(call.session, call.request.app[CLOCK], call.path.id))
+    return _answer(call, await rooms.ask_soon(call.session, call.request.app[CLOCK], call.path.id))
 
 
 async def switch(call: Call) -> WatchedFeedAnswer:
     """停用或启用；启用后马上读一次。"""
     body: Switch = call.body
-    return _answer(await rooms.switch(call.session, call.request.app[CLOCK], call.path.id, on=body.on))
+    feed = await rooms.switch(call.session, call.request.app[CLOCK], call.path.id, on=body.on)
+    return _answer(call, feed)
 
 
-def _answer(row: WatchedFeed) -> WatchedFeedAnswer:
-    return WatchedFeedAnswer.model_validate(row)
+def _answer(call: Call, row: WatchedFeed) -> WatchedFeedAnswer:
+    return WatchedFeedAnswer.model_validate(row).model_copy(update={"url": url_told(call, row.url)})
 
 
 _READ, _WRITE = Right.SETTINGS_READ, Right.SETTINGS_WRITE

@@ -7,6 +7,7 @@ from pydantic import Field
 from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.web.addresses import beginning_of
 from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
 from bdnews_dispatch.web.api.models import HIGHEST_LONG, Answer, Body, Numbered, Page, PageQuery, Text
 from bdnews_dispatch.web.api.pages import page_of, read_cursor
@@ -18,7 +19,10 @@ from bdnews_dispatch.webhooks.signing import secret_of
 
 
 class WebhookAnswer(Answer):
-    """An endpoint. `cursor`: the last event it has taken; `next_at`: of the next try, null where it is off."""
+    """An endpoint. `cursor`: the last event it has taken; `next_at`: of the next try, null where it is off.
+
+    `url`: it may be a secret; a token without settings.write is told its beginning, with … for the rest.
+    """
 
     id: int
     url: str
@@ -87,7 +91,7 @@ async def index(call: Call) -> Page[WebhookAnswer]:
         .limit(query.limit + 1)
     )
     shown, following = page_of(list(await call.session.exec(statement)), query.limit, lambda row: row.id)
-    return Page(items=[_answer(row) for row in shown], next=following)
+    return Page(items=[_answer(call, row) for row in shown], next=following)
 
 
 async def create(call: Call) -> Created:
@@ -107,7 +111,7 @@ async def create(call: Call) -> Created:
 
 async def show(call: Call) -> WebhookAnswer:
     """一个推送地址：送到哪里，是否在失败。"""
-    return _answer(await rooms.find(call.session, call.path.id))
+    return _answer(call, await rooms.find(call.session, call.path.id))
 
 
 async def remove(call: Call) -> None:
@@ -131,24 +135,31 @@ async def rotate(call: Call) -> WithSecret:
 async def switch(call: Call) -> WebhookAnswer:
     """停用或启用；启用后补送其间发生的。"""
     body: Switch = call.body
-    return _answer(await rooms.switch(call.session, call.request.app[CLOCK], call.path.id, on=body.on))
+    webhook = await rooms.switch(call.session, call.request.app[CLOCK], call.path.id, on=body.on)
+    return _answer(call, webhook)
 
 
 async def replay(call: Call) -> WebhookAnswer:
     """从某个事件之后重送一遍；对方以 webhook-id 认出重复。"""
     body: Replay = call.body
-    return _answer(await rooms.replay(call.session, call.request.app[CLOCK], call.path.id, after=body.after))
+    webhook = await rooms.replay(call.session, call.request.app[CLOCK], call.path.id, after=body.after)
+    return _answer(call, webhook)
 
 
-def _answer(row: Webhook) -> WebhookAnswer:
+def url_told(call: Call, url: str) -> str:
+    """As this token may know it."""
+    return url if Right.SETTINGS_WRITE in call.bearer.scope else beginning_of(url)
+
+
+def _answer(call: Call, row: Webhook) -> WebhookAnswer:
     told = row.model_dump(exclude={"rotation", "rotated_at", "next_at"})
-    return WebhookAnswer(**told, next_at=due_at(row))
+    return WebhookAnswer(**told | {"url": url_told(call, row.url)}, next_at=due_at(row))
 
 
 def _with_secret(call: Call, row: Webhook) -> WithSecret:
     assert row.id is not None  # noqa: S101  # flushed
     secret = secret_of(call.request.app[LINKS].signer, row.id, row.rotation)
-    return WithSecret(**_answer(row).model_dump(), secret=secret)
+    return WithSecret(**_answer(call, row).model_dump(), secret=secret)
 
 
 _READ, _WRITE = Right.SETTINGS_READ, Right.SETTINGS_WRITE

@@ -9,7 +9,7 @@
     part.className = "found";
     part.hidden = true;
     said.className = "hidden";
-    said.setAttribute("role", "status");
+    said.setAttribute("aria-live", "polite");
     field.after(part, said);
     field.setAttribute("role", "combobox");
     field.setAttribute("autocomplete", "off");

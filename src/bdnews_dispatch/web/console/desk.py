@@ -13,10 +13,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.web.addresses import beginning_of
 from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.faults import N_
 from bdnews_dispatch.web.keys import CLOCK, PAGES, SETTINGS
+from bdnews_dispatch.web.language import here_of
 
 #: Of a page of a table.
 ROWS = 50
@@ -151,9 +153,12 @@ def page(request: web.Request, template: str, *, status: int = 200, **data: Any)
         who=who,
         doors=[door for door in DOORS if who.may(door.right)],
         current=current,
-        room=current.room_of(request.path) if current else None,
+        inner=current.room_of(request.path) if current else None,
         may={right.value: who.may(right) for right in Right},
         done=DONE.get(request.query.get("done", ""), ""),
+        here=str(here_of(request).without_query_params("done")),
+        # An address of another program, which may be a secret: whole for who may change it.
+        address_shown=str if who.may(Right.SETTINGS_WRITE) else beginning_of,
         to_sandbox=settings.delivery.allow != "everybody",
         **data,
     )

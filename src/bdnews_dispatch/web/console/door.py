@@ -178,7 +178,7 @@ def sign_in_form(
         email=email,
         problem=problem,
         chosen="password" in request.query,
-        action=str(request.rel_url.with_path(SIGN_IN).with_query({"next": next_})),
+        action=str(request.rel_url.with_path(SIGN_IN).with_query({"next": next_, **_language(request)})),
         next=next_,
         provider=(settings.provider_name or urlsplit(settings.issuer).hostname) if settings.issuer else "",
     )
@@ -200,6 +200,11 @@ def _password(
     return request.app[PAGES].response(
         request, "console/password.html", status=status, email=email, problem=problem, shortest=SHORTEST
     )
+
+
+def _language(request: web.Request) -> dict[str, str]:
+    """The one that the address names: the page after a wrong password is in it, too."""
+    return {"lang": request.query["lang"]} if "lang" in request.query else {}
 
 
 def next_page(wanted: str) -> str:

@@ -18,7 +18,7 @@ from bdnews_dispatch.accounts.identities import LASTS as SENT_LASTS
 from bdnews_dispatch.accounts.rights import Right, Role
 from bdnews_dispatch.accounts.sessions import HALF_LASTS, LASTS, SignedIn, seen, signed_in
 from bdnews_dispatch.settings import SignInSettings
-from bdnews_dispatch.web.faults import FormForbidden, RoleForbidden
+from bdnews_dispatch.web.console.again import Typed, confirm, over, typed
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS
 from bdnews_dispatch.web.language import LANGUAGE
@@ -32,7 +32,7 @@ ENROLLING = "/console/account/second-factor"
 CSRF = "csrf"
 
 
-async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled: bool) -> None:
+async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled: bool) -> web.Response | None:
     """Let in who has signed in and whose role holds the right.
 
     Args:
@@ -41,8 +41,10 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
 
     Raises:
         web.HTTPSeeOther: to the sign-in page, and back here from there; or to where a second factor is set up.
-        RoleForbidden: the role is too small.
-        FormForbidden: the form is not of a page of ours.
+        web.HTTPForbidden: the role is too small, or the form is not of a page of ours.
+
+    Returns:
+        Nothing where they are in; else the answer to a form that came too late, which keeps what was typed.
     """
     app = request.app
     value = request.cookies.get(cookie_name(request), "")
@@ -51,21 +53,26 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
         async with app[DATABASE].read() as session:
             who = await signed_in(session, app[CLOCK], value)
     if who is None:
-        back = f"?next={quote(str(request.rel_url))}" if request.method == "GET" else ""
-        raise web.HTTPSeeOther(f"{SIGN_IN}{back}")
+        if request.method not in {"GET", "HEAD"}:
+            return over(request, None if upload else typed(request, await read_form(request)))
+        raise web.HTTPSeeOther(f"{SIGN_IN}?next={quote(str(request.rel_url))}")
     request[WHO], request[_BY_RIGHT], request[LANGUAGE] = who, right, who.language
     if not who.may(right):
-        raise RoleForbidden
+        raise web.HTTPForbidden
     if not unenrolled and must_enrol(app[SETTINGS].sign_in, who):
         raise web.HTTPSeeOther(ENROLLING)
     if request.method not in {"GET", "HEAD"}:
         check_origin(request)
         request[FORM] = MultiDictProxy(MultiDict()) if upload else await read_form(request)
         if not upload:
+            fields = _of_an_earlier_session(request, who)
+            if fields is not None:
+                return confirm(request, fields, who.csrf)
             check_word(request, str(request[FORM].get(CSRF, "")))
     if who.unseen:
         async with app[DATABASE].write_beside() as session:
             await seen(session, app[CLOCK], who.session_id)
+    return None
 
 
 async def is_still_in(request: web.Request) -> bool:
@@ -92,19 +99,29 @@ def must_enrol(settings: SignInSettings, who: SignedIn) -> bool:
 
 
 def check_word(request: web.Request, given: str) -> None:
-    """Raises: FormForbidden: the form is not of a page of this session's."""
-    if not hmac.compare_digest(given.encode("utf-8", "replace"), request[WHO].csrf.encode()):
-        raise FormForbidden
+    """Raises: web.HTTPForbidden: the form is not of a page of this session's."""
+    if not _is_word(given, request[WHO]):
+        raise web.HTTPForbidden
+
+
+def _is_word(given: str, who: SignedIn) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), who.csrf.encode())
+
+
+def _of_an_earlier_session(request: web.Request, who: SignedIn) -> Typed | None:
+    """What was typed in a page of ours that holds another word than this session's; None: it is of no such page."""
+    form = request[FORM]
+    return None if _is_word(str(form.get(CSRF, "")), who) else typed(request, form)
 
 
 def check_origin(request: web.Request) -> None:
-    """Raises: FormForbidden: the browser says that another site sends it."""
+    """Raises: web.HTTPForbidden: the browser says that another site sends it."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None and site not in {"same-origin", "none"}:
-        raise FormForbidden
+        raise web.HTTPForbidden
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
-        raise FormForbidden
+        raise web.HTTPForbidden
 
 
 class Cookie(StrEnum):

@@ -29,7 +29,6 @@ from bdnews_dispatch.subscribers.imports.starting import (
 )
 from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
 from bdnews_dispatch.web.console.guests import CSRF, FORM, WHO, check_word
-from bdnews_dispatch.web.faults import FormForbidden
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS, WAKE
 
 ROOM = "/console/imports"
@@ -115,8 +114,11 @@ async def stop(request: web.Request) -> web.StreamResponse:
 async def result(request: web.Request) -> web.StreamResponse:
     """The rows that were refused, to be corrected and brought again."""
     run_id = number(request.match_info["id"])
-    async with request.app[DATABASE].read() as session:
+    async with request.app[DATABASE].write() as session:
         await find_run(session, run_id)
+        await note(
+            request, session, "import.result", f"import:{run_id}"
+        )  # names and addresses leave the house
     headers = {
         "Content-Disposition": f'attachment; filename="import-{run_id}.csv"',
         "Cache-Control": "no-store",
@@ -164,7 +166,7 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str, int]:
             if not isinstance(part, BodyPartReader) or part.name != "file" or not part.filename:
                 continue
             if not known:  # the word stands before the file
-                raise FormForbidden
+                raise web.HTTPForbidden
             name = "".join(c for c in part.filename if c.isprintable())[-255:]
             file, size = folder / f"file{Path(name).suffix.lower()[:8]}", 0
             with await asyncio.to_thread(file.open, "wb") as out:
@@ -177,9 +179,9 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str, int]:
                     await asyncio.to_thread(out.write, block)
             return file, name, again
     except (ValueError, AssertionError) as error:  # no multipart, or a broken one
-        raise FormForbidden from error
+        raise web.HTTPForbidden from error
     if not known:
-        raise FormForbidden
+        raise web.HTTPForbidden
     raise ImportFileError("没有选文件", hint="请选一个 CSV 或 XLSX 文件。")
 
 

@@ -73,6 +73,7 @@ GROUPS: Sequence[Group] = (
             "import.bring": N_("上传名单文件"),
             "import.start": N_("开始导入"),
             "import.cancel": N_("取消导入"),
+            "import.result": N_("取得未导入的行"),
             "api.subscribers_create": N_("添加订阅者"),
             "api.subscribers_end": N_("替人退订"),
             "api.subscribers_add_tag": N_("加标签"),

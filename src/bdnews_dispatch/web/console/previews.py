@@ -19,6 +19,7 @@ from bdnews_dispatch.digests.matching import Interest, Skip, match
 from bdnews_dispatch.dispatch.contents import Contents
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.previewing import CLIPPED_AT, Preview, preview
+from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.letters.writing import write_test
 from bdnews_dispatch.subscribers.audience import Person, people
 from bdnews_dispatch.web.console.desk import back, note, page
@@ -92,6 +93,7 @@ class Wanted:
 class Shown:
     """A preview and for whom. `none`: why this reader gets nothing."""
 
+    publication: Publication
     wanted: Wanted
     person: Person | None
     none: str
@@ -111,7 +113,7 @@ async def look(
             found = await people(session, [wanted.subscriber], publication=publication.key)
         person = found.get(wanted.subscriber)
     if wanted.subscriber and person is None:
-        return Shown(wanted, None, "unknown", None)
+        return Shown(publication, wanted, None, "unknown", None)
     sections: Collection[str] = wanted.sections
     if contents.bulletin is None:
         interest = Interest(whole=False, sections=frozenset(wanted.sections))
@@ -119,7 +121,7 @@ async def look(
             interest = Interest(whole=person.whole_issue, sections=person.sections)
         matched = match(interest, [edition.document for edition in contents.editions])
         if isinstance(matched, Skip):
-            return Shown(wanted, person, matched.reason, None)
+            return Shown(publication, wanted, person, matched.reason, None)
         sections = matched
     made = preview(
         app[SETTINGS],
@@ -132,7 +134,7 @@ async def look(
         name=person.name if person else "",
         address=(person.email if person else None) or "reader@example.com",
     )
-    return Shown(wanted, person, "", made)
+    return Shown(publication, wanted, person, "", made)
 
 
 def whole_page(request: web.Request, shown: Shown, *, room: str, title: str, bulletin: bool) -> web.Response:
@@ -151,7 +153,7 @@ def whole_page(request: web.Request, shown: Shown, *, room: str, title: str, bul
         "forms": FORMS,
         "widths": WIDTHS,
         "schemes": SCHEMES,
-        "publication": request.app[PUBLICATIONS].named(None),
+        "publication": shown.publication,
         "sees_people": request[WHO].may(Right.SUBSCRIBERS_READ),
     }
     return page(request, "preview.html", **data)

@@ -14,8 +14,8 @@ from bdnews_dispatch.bulletins.models import BulletinDraft
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publication
+from bdnews_dispatch.watched_feeds.models import WatchedFeed
 from bdnews_dispatch.web.console.guests import WHO
-from bdnews_dispatch.web.faults import RoleForbidden
 from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS
 
 
@@ -25,17 +25,25 @@ class Of(StrEnum):
     ISSUE = "issue"
     DRAFT = "draft"
     DISPATCH = "dispatch"
+    FEED = "feed"
+    #: What is of every publication at once, whatever its number.
+    ALL = "all"
 
 
-_TABLES: Mapping[Of, type[Issue] | type[BulletinDraft] | type[Dispatch]] = {
+_TABLES: Mapping[Of, type[Issue] | type[BulletinDraft] | type[Dispatch] | type[WatchedFeed]] = {
     Of.ISSUE: Issue,
     Of.DRAFT: BulletinDraft,
     Of.DISPATCH: Dispatch,
+    Of.FEED: WatchedFeed,
 }
 
 
 async def hold_to_reach(request: web.Request, of: Of) -> None:
-    """Let on who reaches it; what is not there is the handler's to say. Raises: RoleForbidden: they do not."""
+    """Let on who reaches it; what is not there is the handler's to say. Raises: web.HTTPForbidden: they do not."""
+    if of is Of.ALL:
+        if request[WHO].publications:
+            raise web.HTTPForbidden
+        return
     text = request.match_info["id"]
     if not request[WHO].publications or not (text.isascii() and text.isdigit() and len(text) < 10):
         return
@@ -47,9 +55,9 @@ async def hold_to_reach(request: web.Request, of: Of) -> None:
 
 
 def check_reach(request: web.Request, publication: str) -> None:
-    """Raises: RoleForbidden: their role is not for this publication."""
+    """Raises: web.HTTPForbidden: their role is not for this publication."""
     if not request[WHO].reaches(publication):
-        raise RoleForbidden
+        raise web.HTTPForbidden
 
 
 def publications_of(request: web.Request) -> Sequence[Publication]:
@@ -61,7 +69,7 @@ def publication_named(request: web.Request, key: str) -> Publication:
     """The one that a form or an address names, else the first that they reach.
 
     Raises:
-        RoleForbidden: they reach none, or not this one.
+        web.HTTPForbidden: they reach none, or not this one.
     """
     publications = request.app[PUBLICATIONS]
     reached = publications_of(request)
@@ -72,5 +80,5 @@ def publication_named(request: web.Request, key: str) -> Publication:
     if default in reached:
         return default
     if not reached:
-        raise RoleForbidden
+        raise web.HTTPForbidden
     return reached[0]

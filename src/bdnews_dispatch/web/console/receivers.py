@@ -4,6 +4,7 @@ from aiohttp import web
 
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
+from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, SETTINGS
 from bdnews_dispatch.webhooks import endpoints as rooms
 from bdnews_dispatch.webhooks.models import Webhook
@@ -15,7 +16,7 @@ _LONGEST_NUMBER = 15
 
 
 async def index(request: web.Request) -> web.Response:
-    """All of them, and how each fares."""
+    """All of them, and how each fares; who is of some publications alone sees none, and why."""
     return await _page(request)
 
 
@@ -67,14 +68,16 @@ async def act(request: web.Request) -> web.StreamResponse:
 
 
 async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
+    of_some = bool(request[WHO].publications)  # what happens to every publication goes to each webhook
     async with request.app[DATABASE].read() as session:
-        found = await rooms.listing(session)
+        found = await rooms.listing(session) if not of_some else []
     typed = {name: field(request, name, 2000) if problem else "" for name in ("url", "names", "description")}
     return page(
         request,
         "webhooks.html",
         status=422 if problem else 200,
         found=[(one, due_at(one)) for one in found],
+        of_some=of_some,
         problem=problem,
         typed=typed,
     )

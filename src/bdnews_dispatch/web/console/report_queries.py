@@ -43,7 +43,7 @@ class Year:
 
 
 def publication_asked(request: web.Request) -> Publication:
-    """Else the first that they reach. Raises: RoleForbidden: they don't reach it."""
+    """Else the first that they reach. Raises: web.HTTPForbidden: they don't reach it."""
     return publication_named(request, request.query.get("publication", ""))
 
 

@@ -5,14 +5,15 @@ from aiohttp import web
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.watched_feeds import rooms
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
-from bdnews_dispatch.web.console.guests import FORM
+from bdnews_dispatch.web.console.guests import FORM, WHO
+from bdnews_dispatch.web.console.reach import publications_of
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
 _ROOM = "/console/sources"
 
 
 async def index(request: web.Request) -> web.Response:
-    """All feeds."""
+    """The feeds of the publications that the one who looks reaches."""
     return await _page(request)
 
 
@@ -64,7 +65,7 @@ async def act(request: web.Request) -> web.StreamResponse:
 
 async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> web.Response:
     async with request.app[DATABASE].read() as session:
-        found = await rooms.feeds(session)
+        found = await rooms.feeds(session, request[WHO].publications)
     typed = (
         {name: field(request, name, 501) for name in ("url", "publication", "publish", "backlog")}
         if problem
@@ -77,5 +78,5 @@ async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> 
         found=found,
         problem=problem,
         typed=typed,
-        publications=list(request.app[PUBLICATIONS].values()),
+        publications=publications_of(request),
     )

@@ -74,8 +74,8 @@ async def show(request: web.Request) -> web.Response:
         review = await _review(session, who) if who.may(Right.ISSUES_READ) else []
         drafts = await _waiting(session, who) if who.may(Right.BULLETINS_READ) else []
         under_way = await _under_way(request, session) if who.may(Right.DISPATCHES_READ) else []
-        feeds = await watched_feeds.failing(session)
-        hooks = await webhooks.failing(session)
+        feeds = await watched_feeds.failing(session, who.publications)
+        hooks = await webhooks.failing(session) if not who.publications else []
         left = await quotas(request, session)
     return page(
         request,

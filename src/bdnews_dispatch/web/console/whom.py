@@ -61,7 +61,11 @@ class Whom:
 
 
 async def choices(session: AsyncSession) -> dict[str, list[str]]:
-    """What can be chosen, by field."""
+    """What can be chosen, by field.
+
+    Also by who is of some publications alone: lists and segments are of people, who may read several, and a name with a
+    number of people narrows a dispatch without saying who they are.
+    """
     lists = list((await session.exec(select(MailingList.name).order_by(col(MailingList.name)))).all())
     segments = list((await session.exec(select(Segment.name).order_by(col(Segment.name)))).all())
     return {"list": lists, "segment": segments, "except_list": lists, "except_segment": segments}

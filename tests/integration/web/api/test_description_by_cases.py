@@ -18,6 +18,9 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.web.api.description import openapi
 
+#: It refuses more: NUL, numbers beyond its types.
+pytestmark = pytest.mark.database("postgresql")
+
 CASES = 2_000 if FULL else 3
 
 

@@ -12,6 +12,9 @@ from tests.integration.web.api.conftest import Api
 
 from bdnews_dispatch.web.api.description import openapi
 
+#: The client knows no database.
+pytestmark = pytest.mark.database("sqlite")
+
 NAME = "bdnews_generated_client"
 
 

@@ -33,3 +33,16 @@ async def test_what_is_refused(api: Api) -> None:
         assert (await api.call("POST", "/webhooks", body))[0] == 422
     reader = await api.may(Right.SETTINGS_READ)
     assert (await reader.call("POST", "/webhooks", {"url": "https://x.example/"}))[0] == 403
+
+
+async def test_a_token_that_may_change_nothing_is_told_where_it_leads_and_no_secret(api: Api) -> None:
+    url = "https://hooks.example.com/in/x7?key=geheim"
+    reader = await api.may(Right.SETTINGS_READ)
+    for resource in ("/webhooks", "/watched-feeds"):
+        made = (await api.call("POST", resource, {"url": url}))[1]
+        assert made["url"] == url
+        for path in (resource, f"{resource}/{made['id']}"):
+            told = (await reader.call("GET", path))[1]
+            (one,) = told.get("items", [told])
+            assert one["url"] == "https://hooks.example.com/in/…", path
+        assert (await api.call("GET", f"{resource}/{made['id']}"))[1]["url"] == url

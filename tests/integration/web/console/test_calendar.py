@@ -302,3 +302,24 @@ async def test_of_too_much_the_latest_is_shown_and_said(desk: Desk, monkeypatch:
     assert "停电" not in cell(page, "2026-11-25")
     assert "停电" in cell(page, "2026-11-26")
     assert "停电" in cell(page, "2026-11-27")
+
+
+async def test_other_publications_take_no_place_of_ones_own(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is of some publications alone sees theirs, however many later ones the others have."""
+    for module in (agenda, month):
+        monkeypatch.setattr(module, "MOST", 2)
+    desk = await somebody(site, Role.EDITOR)
+    for day in (25, 26, 27):
+        await draft(site, dt.datetime(2026, 11, day, 1, tzinfo=dt.UTC))
+    async with site.database.write() as session:
+        first = (await session.exec(select(BulletinDraft).order_by(col(BulletinDraft.id)))).first()
+        user = await named_user(session, desk.email)
+        assert first is not None
+        first.publication, first.title, user.publications = "weekly", "周刊的", ["weekly"]
+        session.add_all([first, user])
+    page = await desk.page(PAGE)
+    assert "周刊的" in cell(page, "2026-11-25")
+    assert "停电" not in page
+    assert "每一类只列出" not in page

@@ -1,5 +1,8 @@
 """Who gets in: signing in, words of strangers. With everybody: test_who_may.py, test_forms_of_other_sites.py."""
 
+import html
+import re
+
 import pytest
 from aiohttp import FormData
 from sqlmodel import select
@@ -135,3 +138,49 @@ async def test_words_of_strangers_stay_words(desk: Desk) -> None:
         assert "<script" not in page.replace('<script src="/assets/', "")
         assert "<img" not in page
         assert "alert(1)>" not in page.replace("alert(1)&gt;", "")
+
+
+async def test_a_wrong_password_and_another_language_keep_where_they_wanted_to_go(site: Site) -> None:
+    page = await (await site.get("/console/sign-in?next=/console/lists%3Fx%3D1&lang=en")).text()
+    action = re.search(r'<form method="post" action="([^"]+)"', page)
+    assert action is not None
+    for path in (html.unescape(action[1]), "/console/sign-in?next=/console/lists%3Fx%3D1&lang=en"):
+        form = {"email": "x@example.cn", "password": "wrong password here"}
+        page = await (await site.post(path, data=form)).text()
+        assert '<html lang="en">' in page
+        other = re.search(r'<a href="([^"]+)" lang="zh-CN"', page)
+        assert other is not None
+        page = await (await site.get(html.unescape(other[1]))).text()
+        assert '<html lang="zh-CN">' in page
+        assert "next=/console/lists?x%3D1" in html.unescape(page) or "%2Fconsole%2Flists" in page
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "led"),
+    [
+        ("GET", "/console/subscribers?q=li&done=saved", "/console/subscribers?q=li"),
+        ("POST", "/console/lists", "/console/lists"),
+        ("POST", "/console/account/password", "/console/account"),
+        ("POST", "/console/subscribers/1/tag", "/console/subscribers/1"),
+    ],
+)
+async def test_the_other_language_is_of_the_page_that_one_looks_at(
+    desk: Desk, method: str, path: str, led: str
+) -> None:
+    await desk.post("/console/subscribers/new", {"email": "a@b.example", "evidence": "来电"})
+    answer = await (desk.get(path) if method == "GET" else desk.post(path))
+    assert (answer.status == 200) is (method == "GET")
+    page = await answer.text()
+    next_ = re.search(r'name="next" value="([^"]+)"', page)
+    assert next_ is not None, answer.status
+    assert html.unescape(next_[1]) == led
+    assert (await desk.get(led)).status == 200
+
+
+async def test_a_role_that_is_too_small_is_named(site: Site) -> None:
+    analyst = await somebody(site, Role.ANALYST)
+    answer = await analyst.get("/console/users")
+    page = await answer.text()
+    assert answer.status == 403
+    assert "您的角色不能看这一页" in page
+    assert "收到的邮件" not in page

@@ -19,6 +19,9 @@ from bdnews_dispatch.dispatch.starting import start_issue
 from bdnews_dispatch.web.access import Permission, Route
 from bdnews_dispatch.web.routes import ROUTES
 
+#: The door knows no database.
+pytestmark = pytest.mark.database("sqlite")
+
 FORMS = [route for route in ROUTES if route.permission is Permission.SESSION and route.method != "GET"]
 SHOWN = {route.path for route in ROUTES if route.method == "GET"}
 #: Enough for each of them to do something, were it let in.

@@ -1,5 +1,6 @@
 """An issue in the console: warnings beside the source, corrections in place and undone, previews, a test to oneself."""
 
+import re
 from typing import Any
 
 import pytest
@@ -95,6 +96,13 @@ async def test_a_warning_is_checked_and_what_is_wrong_is_refused(desk: Desk, iss
         assert refused.status == 409, wrong
     assert (await desk.post(f"{ROOM}/{issue.id}/articles/99", article)).status == 409
     assert titles(await now(desk.site)) == titles(warned()), "nothing of it was kept"
+
+
+async def test_a_preview_offers_the_sections_of_its_own_publication(desk: Desk) -> None:
+    issue = await desk.site.publish(document(total=7).model_copy(update={"publication": "weekly"}))
+    page = await desk.page(f"{ROOM}/{issue.id}/preview?section=cover")
+    assert re.findall(r'name="section" value="(\w+)" checked', page) == ["cover"]
+    assert 'value="policy"' not in page
 
 
 async def test_previewed_for_a_set_and_for_a_person_and_sent_to_oneself(desk: Desk, issue: Issue) -> None:

@@ -15,6 +15,9 @@ from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.routes import ROUTES
 
+#: It refuses more: NUL, numbers beyond its types.
+pytestmark = pytest.mark.database("postgresql")
+
 NAMES = (
     "q", "name", "list", "tag", "segment", "state", "after", "before", "issue", "section", "subscriber", "language",
     "form", "width", "scheme", "done", "lifted", "from", "to", "sort", "by", "publication", "lang", "channel", "id",

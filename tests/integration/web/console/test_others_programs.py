@@ -97,3 +97,20 @@ async def test_admins_get_a_letter_when_a_webhook_was_switched_off(desk: Desk) -
     for text in (made.text, made.html):
         assert "连续五天没有送达" in text
         assert f"{site.links.base_url}/console/webhooks/7" in text.replace("=\n", "")
+
+
+async def test_an_address_is_whole_for_who_may_change_it(site: Site) -> None:
+    now = site.clock()
+    url = "https://{}.example/in/x7?key=geheim"
+    async with site.database.write() as session:
+        session.add(Webhook(url=url.format("hooks"), failures=1, next_at=now, created_at=now))
+        session.add(
+            WatchedFeed(url=url.format("news"), publication="dsj", failures=1, next_at=now, created_at=now)
+        )
+    admin, analyst = await somebody(site, Role.ADMIN), await somebody(site, Role.ANALYST)
+    rooms = ("sources", "sources/1", "webhooks", "webhooks/1", "today")
+    for room in rooms:
+        assert "key=geheim" in await admin.page(f"/console/{room}"), room
+        page = await analyst.page(f"/console/{room}")
+        assert "geheim" not in page, room
+        assert ".example/in/…" in page, room

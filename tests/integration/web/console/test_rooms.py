@@ -130,6 +130,7 @@ async def test_an_import_is_checked_corrected_and_run(desk: Desk, site: Site) ->
     assert "新增 1" in words(await done.text())
     result = await desk.get(f"{path}/result")
     assert "nonsense,错,乙,3," in (await result.read()).decode("utf-8-sig")
+    assert "import.result" in await desk.page("/console/audit"), "who took names and addresses away"
     async with site.database.read() as session:
         assert (await session.exec(select(Subscriber.email))).all() == ["lin@readers.example"]
         assert (await session.exec(select(Subscription.consent))).all() != [""]

@@ -19,7 +19,6 @@ from bdnews_dispatch.web.console.desk import back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.console.reach import check_reach
 from bdnews_dispatch.web.console.whom import Whom, choices, counts_now, forecast
-from bdnews_dispatch.web.faults import RoleForbidden
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS, WAKE
 
 ROOM = "/console/dispatches"
@@ -48,7 +47,7 @@ async def start(request: web.Request) -> web.StreamResponse:
             target = await whom.target(session)
             if issue.state is not IssueState.PUBLISHED:
                 if not request[WHO].may(Right.ISSUES_WRITE):
-                    raise RoleForbidden
+                    raise web.HTTPForbidden
                 await publish(session, app[CLOCK], issue)
                 await note(request, session, "issue.publish", f"issue:{issue.id}")
             started = await start_issue(session, app[CLOCK], issue, target=target, at=at)

@@ -10,6 +10,7 @@ from aiohttp import web
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.audience import readers_by_section
 from bdnews_dispatch.web.console.desk import page
+from bdnews_dispatch.web.console.reach import publications_of
 from bdnews_dispatch.web.console.settings.samples import Sample, sample_of
 from bdnews_dispatch.web.console.settings.values import toml
 from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS, SETTINGS
@@ -32,10 +33,10 @@ class Described:
 
 
 async def show(request: web.Request) -> web.Response:
-    """All of them."""
+    """Those that the one who looks reaches."""
     app = request.app
     found = []
-    for publication in app[PUBLICATIONS].values():
+    for publication in publications_of(request):
         async with app[DATABASE].read() as session:
             whole, readers = await readers_by_section(session, publication.key)
         sample = await asyncio.to_thread(sample_of, publication)

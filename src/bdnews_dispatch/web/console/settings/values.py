@@ -21,7 +21,10 @@ HIDDEN = "***"
 #: A password in an address, up to the last @, and one in its query.
 _PASSWORD = re.compile(r"(://[^:/?#@\s]*:)\S*@")
 _USER = re.compile(r"(://)[^/?#\s]*@")
-_IN_QUERY = re.compile(r"([?&][^=&\s]*(?:pass|secret|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+_IN_QUERY = re.compile(
+    r"([?&][^=&\s]*(?:(?:pass|secret|token)[^=&\s]*|key|sig|signature|auth|authorization)=)[^&\s]*",
+    re.IGNORECASE,
+)
 #: What to write in a secret's place.
 _TO_FILL = "……"
 
