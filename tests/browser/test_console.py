@@ -37,13 +37,14 @@ async def test_an_admins_morning(site: Site, browser: Browser, tmp_path: Path, *
 
     file = tmp_path / "参会者.csv"
     file.write_text("邮箱,称呼\nlin@readers.example,林致远\nnonsense,错\n", encoding="utf-8")
-    await page.click("nav >> text=导入")
+    await page.click("nav.doors >> text=订阅者")
+    await page.click("nav.beside-doors >> text=导入")
     await page.set_input_files("input[type=file]", file)
     await page.click("button:has-text('上传')")
     await expect(page.get_by_text("参会者.csv")).to_be_visible()
     await page.fill("input[name=basis]", "会场登记，同意接收本刊")
     await page.click("button[value=check]")
-    await expect(page.get_by_role("status")).to_contain_text("将新增 1")
+    await expect(page.locator(".told[role=status]")).to_contain_text("将新增 1")
     await expect(page.get_by_text("第 3 行")).to_be_visible()
     await page.click("button[value=start]")
     importer = Importer(site.database, site.clock, site.app[PUBLICATIONS], site.links.signer)
@@ -58,10 +59,11 @@ async def test_an_admins_morning(site: Site, browser: Browser, tmp_path: Path, *
     await expect(page.get_by_role("heading", level=1)).to_have_text("林致远")
     await page.fill("form[action$='/tag'] input[name=tag]", "专家")
     await page.click("form[action$='/tag'] button")
-    await expect(page.get_by_role("status")).to_contain_text("标签已更改")
-    await page.click("nav >> text=操作记录")
-    for action in ("import.start", "subscriber.tag", "sign_in"):
-        await expect(page.get_by_text(action, exact=True)).to_be_visible()
+    await expect(page.locator(".told[role=status]")).to_contain_text("标签已更改")
+    await page.click("nav.doors >> text=设置")
+    await page.click("nav.beside-doors >> text=操作记录")
+    for action in ("开始导入", "加标签", "登录"):
+        await expect(page.get_by_role("cell", name=action, exact=True)).to_be_visible()
     await page.click("text=退出")
     await expect(page.get_by_role("heading", level=1)).to_have_text("登录控制台")
     await page.goto(f"{base}/console/subscribers")

@@ -7,7 +7,7 @@ could mend it, so keep the last hash elsewhere from time to time (`bdnews audit 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlmodel import col, select
@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.accounts.models import AuditEntry
 from bdnews_dispatch.clock import Clock
 
+LONGEST_ACTOR = 40
 _SLICE = 1_000
 
 
@@ -39,7 +40,7 @@ async def record(
     ).first()
     entry = AuditEntry(
         at=clock(),
-        actor=actor[:40],
+        actor=actor[:LONGEST_ACTOR],
         action=action[:60],
         subject=subject[:150],
         change=dict(change or {}),
@@ -69,10 +70,25 @@ async def verify(session: AsyncSession) -> tuple[int, int | None, str]:
 
 
 async def entries(
-    session: AsyncSession, *, after: int = 0, limit: int = 100, newest_first: bool = True
+    session: AsyncSession,
+    *,
+    after: int = 0,
+    limit: int = 100,
+    newest_first: bool = True,
+    actors: Collection[str] = (),
+    actions: Collection[str] = (),
 ) -> Sequence[AuditEntry]:
-    """Args: after: the last id of the page before; 0: from the end, or the beginning."""
+    """Some of them.
+
+    Args:
+        after: the last id of the page before; 0: from the end, or the beginning.
+        actors, actions: those alone; none: all.
+    """
     statement = select(AuditEntry).limit(limit)
+    if actors:
+        statement = statement.where(col(AuditEntry.actor).in_(actors))
+    if actions:
+        statement = statement.where(col(AuditEntry.action).in_(actions))
     if newest_first:
         statement = statement.order_by(col(AuditEntry.id).desc())
         if after:

@@ -5,7 +5,7 @@ what they did.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Text, UniqueConstraint
+from sqlalchemy import JSON, Index, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from bdnews_dispatch.accounts.rights import Role
@@ -189,6 +189,11 @@ class AuditEntry(SQLModel, table=True):
     """
 
     __tablename__ = "audit_entry"
+    #: What one of them did, and one kind of action, the newest first.
+    __table_args__ = (
+        Index("ix_audit_entry_actor_id", "actor", "id"),
+        Index("ix_audit_entry_action_id", "action", "id"),
+    )
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     at: datetime = Field(sa_type=UtcDateTime)
     actor: str = Field(max_length=40)

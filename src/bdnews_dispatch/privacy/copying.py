@@ -237,8 +237,10 @@ async def _suppressions(session: AsyncSession, person: Subscriber) -> list[dict[
                     "channel": channel.value,
                     "reason": row.reason,
                     "origin": row.source,
+                    "evidence": row.evidence,
                     "since": _time(row.since),
                     "ended_at": _time(row.lifted_at),
+                    "lift_reason": row.note,
                 }
                 for row in await listing(session, target=target or "", lifted=lifted)
             ]

@@ -121,6 +121,7 @@ def _page(request: web.Request, status: int, fault: Fault) -> web.StreamResponse
         title=words(fault.title),
         kept=words(fault.kept),
         hint=words(fault.hint) if fault.hint else "",
+        within=WHO in request,
     )
 
 

@@ -30,6 +30,7 @@ from bdnews_dispatch.web.console import (
     door,
     groups,
     imports,
+    log,
     month,
     provider,
     receivers,
@@ -236,7 +237,7 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/tokens/{id}", tokens.revoke, Right.SETTINGS_READ),
     _desk("GET", "/console/suppressions", suppressions.index, Right.SUPPRESSIONS_READ),
     _desk("POST", "/console/suppressions", suppressions.change, Right.SUPPRESSIONS_WRITE),
-    _desk("GET", "/console/audit", suppressions.log, Right.AUDIT_READ),
+    _desk("GET", "/console/audit", log.show, Right.AUDIT_READ),
     # The WeChat platform.
     Route("GET", "/wechat/callback", wechat_callback.echo, Permission.PLATFORM),
     Route("POST", "/wechat/callback", wechat_callback.take_push, Permission.PLATFORM),

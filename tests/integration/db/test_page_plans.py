@@ -18,6 +18,7 @@ from tests import postgres
 from tests.benchmarks.crowd import fill
 from tests.making import START
 
+from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.migrate import upgrade
 from bdnews_dispatch.dispatch.settling import look_at_one_state
@@ -78,6 +79,11 @@ LOOKS: dict[str, Look] = {
     "suppressions": lambda session: suppressions.listing(session, limit=200),
     "suppressions of an address": lambda session: suppressions.listing(session, target="r000017@qq.com"),
     "lifted": lambda session: suppressions.listing(session, lifted=True, limit=200),
+    "what one of them did": lambda session: audit.entries(session, limit=51, actors=["user:1"]),
+    "what one of them did, deep": lambda session: audit.entries(
+        session, after=DEEP, limit=51, actors=["user:1"]
+    ),
+    "one kind of action": lambda session: audit.entries(session, limit=51, actions=["subscriber.tag"]),
     "who came and left today": lambda session: count_day(
         session, "dsj", date(2026, 11, 23), ZoneInfo("Asia/Shanghai")
     ),
@@ -85,6 +91,7 @@ LOOKS: dict[str, Look] = {
 #: Rows that are many; the others are some dozen.
 LARGE = (
     "subscriber|subscription|delivery|attempt|list_membership|subscriber_tag|subscriber_attribute|suppression"
+    "|audit_entry"
 )
 #: Sorted behind their index: none, a handful, or as many as joined on a day.
 SORTED = {

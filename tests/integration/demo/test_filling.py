@@ -28,6 +28,7 @@ from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.service import open_keeper, open_worker
 from bdnews_dispatch.subscribers.models import Subscriber
 from bdnews_dispatch.watched_feeds.taking import FeedReader
+from bdnews_dispatch.web.console.log_words import ACTIONS
 from bdnews_dispatch.webhooks.sending import Sender
 
 
@@ -80,6 +81,7 @@ async def _shows_something(parts: Parts) -> None:
         fitting, broken, _ = await audit.verify(session)
         assert fitting > 100
         assert broken is None
+        assert {entry.action for entry in await audit.entries(session, limit=1_000)} <= set(ACTIONS)
         review = (await session.exec(select(Issue).where(Issue.state == IssueState.REVIEW))).one()
         assert review.total_number == 113
         unfinished = await session.exec(

@@ -134,13 +134,13 @@ def check_mapping(columns: Columns) -> None:
             )
             raise ImportFileError(
                 f"标题行里 {field} 出现了不止一次（{twice}）",
-                hint=f"请只留一列，或用 --map {field}=#列号 指明。",
+                hint=f"请只留一列，其余不导入；命令行用 --map {field}=#列号 指明。",
             )
     if "email" not in named and "openid" not in named:
         there = "、".join(heading for heading in columns.headings if heading)[:300]
         raise ImportFileError(
             "不知道哪一列是邮箱（email）或 openid",
-            hint=f"现有的列：{there or '（无）'}。用 --map email=列名 指明；{EXAMPLE}",
+            hint=f"现有的列：{there or '（无）'}。请指明哪一列是邮箱（命令行用 --map email=列名）；{EXAMPLE}",
         )
 
 

@@ -70,7 +70,7 @@ async def choose(session: AsyncSession, run_id: int, choices: Choices) -> Import
     if len(name) > LONGEST_NAME:
         raise ImportFileError(f"名单的名称应为 1–{LONGEST_NAME} 个字")
     if choices.mode is ImportMode.REPLACE_LIST and not name:
-        raise ImportFileError("替换名单时须写明是哪一个", hint="例如 --list 部委。")
+        raise ImportFileError("替换名单时须写明是哪一个", hint="写上名单的名称，如“部委”；命令行用 --list。")
     if len(basis) > LONGEST_BASIS:
         raise ImportFileError(f"依据最多 {LONGEST_BASIS} 个字")
     run.mapping, run.mode, run.list_name, run.basis = list(columns.mapping), choices.mode, name, basis
@@ -92,7 +92,7 @@ async def begin(session: AsyncSession, clock: Clock, run_id: int) -> ImportRun:
     if run.mode in NEED_BASIS and not run.basis:
         raise ImportFileError(
             "没有写明依据：这些人凭什么可以收到邮件（个人信息保护法第十三条）",
-            hint="例如 --basis “2026 年 11 月在会场登记，同意接收本刊”。原样保存，每一条订阅都会注明。",
+            hint="写在“依据”里，如“2026 年 11 月会场登记，同意接收本刊”；原样保存，每一条订阅都会注明。",
         )
     if run.basis:
         run.consent = await keep_text(session, clock, run.basis, "zh")

@@ -4,6 +4,7 @@ The page of a run that goes on reloads itself every few seconds, without a scrip
 """
 
 import asyncio
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -45,7 +46,7 @@ async def bring(request: web.Request) -> web.StreamResponse:
     app = request.app
     try:
         with tempfile.TemporaryDirectory(prefix="bdnews-import-") as folder:
-            file, name = await _save(request, Path(folder))
+            file, name, again = await _save(request, Path(folder))
             run_id = await receive(
                 app[DATABASE],
                 app[CLOCK],
@@ -59,6 +60,8 @@ async def bring(request: web.Request) -> web.StreamResponse:
         return await _index(request, problem=error)
     async with app[DATABASE].write() as session:
         await note(request, session, "import.bring", f"import:{run_id}")
+    if again:
+        await _choose_as_before(request, run_id, again)
     raise back(f"{ROOM}/{run_id}")
 
 
@@ -82,21 +85,16 @@ async def start(request: web.Request) -> web.StreamResponse:
     choices = Choices(mode, columns, field(request, "list", 100), field(request, "basis", 1_000))
     try:
         async with app[DATABASE].write() as session:
-            await choose(session, run_id, choices)
-            if form.get("do") != "check":
-                await begin(session, app[CLOCK], run_id)
-                await note(
-                    request,
-                    session,
-                    "import.start",
-                    f"import:{run_id}",
-                    {"mode": mode.value, "list": choices.list_name},
-                )
+            await choose(session, run_id, choices)  # kept, whatever is still missing
         if form.get("do") == "check":
             counts = await check_run(app[DATABASE], app[CLOCK], app[PUBLICATIONS], app[LINKS].signer, run_id)
             return await _run(request, run_id, checked=counts)
+        async with app[DATABASE].write() as session:
+            await begin(session, app[CLOCK], run_id)
+            what = {"mode": mode.value, "list": choices.list_name}
+            await note(request, session, "import.start", f"import:{run_id}", what)
     except BdnewsError as error:
-        return await _run(request, run_id, problem=error)
+        return await _run(request, run_id, problem=error, typed=choices)
     app[WAKE]()
     raise back(f"{ROOM}/{run_id}", "started")
 
@@ -135,16 +133,35 @@ async def result(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _save(request: web.Request, folder: Path) -> tuple[Path, str]:
-    """The file of the form, on the disk. Raises: ImportFileError: there is none, or it is too large."""
+async def _choose_as_before(request: web.Request, run_id: int, again: int) -> None:
+    """What was refused and is corrected now goes where the rest went; what does not fit any more is asked anew."""
+    with contextlib.suppress(BdnewsError):
+        async with request.app[DATABASE].write() as session:
+            earlier, run = await find_run(session, again), await find_run(session, run_id)
+            taken = zip(earlier.headings, earlier.mapping, strict=True)
+            columns = {name: heading for heading, name in taken if name and heading in run.headings}
+            chosen = Choices(earlier.mode, columns, earlier.list_name, earlier.basis)
+            await choose(session, run_id, chosen)
+
+
+async def _save(request: web.Request, folder: Path) -> tuple[Path, str, int]:
+    """The file of the form, on the disk; its name; the number of the run that refused these rows, 0: none.
+
+    Raises:
+        ImportFileError: there is no file, or it is too large.
+    """
     most = request.app[SETTINGS].imports.max_bytes
     try:
         reader = await request.multipart()
-        known = False
+        known, again = False, 0
         async for part in reader:
             if isinstance(part, BodyPartReader) and part.name == CSRF:
                 check_word(request, (await part.read_chunk(200)).decode("utf-8", "replace"))
                 known = True
+                continue
+            if isinstance(part, BodyPartReader) and part.name == "again":
+                text = (await part.read_chunk(200)).decode("utf-8", "replace")
+                again = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
                 continue
             if not isinstance(part, BodyPartReader) or part.name != "file" or not part.filename:
                 continue
@@ -160,7 +177,7 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str]:
                             f"文件超过 {most // 1024 // 1024} MB", hint="请分成几个文件导入。"
                         )
                     await asyncio.to_thread(out.write, block)
-            return file, name
+            return file, name, again
     except (ValueError, AssertionError) as error:  # no multipart, or a broken one
         raise web.HTTPForbidden from error
     if not known:
@@ -180,18 +197,25 @@ async def _run(
     *,
     problem: BdnewsError | None = None,
     checked: Counts | None = None,
+    typed: Choices | None = None,
 ) -> web.Response:
+    """Args: typed: what the form holds, where it can't be taken: none of it is lost."""
     async with request.app[DATABASE].read() as session:
         run = await find_run(session, run_id)
         names = await lists.list_names(session)
     for name, value in checked.columns().items() if checked is not None else ():
         setattr(run, name, value)  # shown, not written
     going = run.state is ImportState.RUNNING
+    shown = told(run)
+    if typed is not None and run.state is ImportState.READY:
+        fields = {heading: name for name, heading in typed.columns.items() if heading}
+        columns = {heading: fields.get(heading, "") for heading in run.headings}
+        shown |= {"mode": typed.mode.value, "list": typed.list_name, "basis": typed.basis, "columns": columns}
     response = page(
         request,
         "import.html",
         status=422 if problem else 200,
-        run=told(run),
+        run=shown,
         waiting=run.state is ImportState.READY,
         going=going,
         checked=checked is not None,

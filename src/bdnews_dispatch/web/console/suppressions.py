@@ -1,14 +1,12 @@
-"""Addresses that must not be written to: seen, added, lifted with a note. And the audit log."""
+"""Addresses that must not be written to: seen, added, lifted with a note."""
 
 from aiohttp import web
 
-from bdnews_dispatch.accounts import audit
-from bdnews_dispatch.accounts.users import users
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.subscribers import suppressions as rooms
 from bdnews_dispatch.subscribers.fields import read_address, read_openid
 from bdnews_dispatch.subscribers.models import Channel
-from bdnews_dispatch.web.console.desk import ROWS, asked, back, field, note, number, page
+from bdnews_dispatch.web.console.desk import asked, back, field, note, page
 from bdnews_dispatch.web.keys import CLOCK, DATABASE
 
 _MOST = 200
@@ -39,21 +37,6 @@ async def change(request: web.Request) -> web.StreamResponse:
     except BdnewsError as error:
         return await _page(request, problem=error)
     raise back("/console/suppressions", "lifted" if lifting else "suppressed")
-
-
-async def log(request: web.Request) -> web.Response:
-    """Who did what, the newest first."""
-    before = number(request.query["after"]) if request.query.get("after") else 0
-    async with request.app[DATABASE].read() as session:
-        rows = await audit.entries(session, after=before, limit=ROWS + 1)
-        names = {f"user:{user.id}": user.name or user.email for user in await users(session)}
-    return page(
-        request,
-        "audit.html",
-        rows=rows[:ROWS],
-        names=names,
-        following=str(request.rel_url.update_query(after=str(rows[ROWS - 1].id))) if len(rows) > ROWS else "",
-    )
 
 
 def _read(text: str) -> tuple[Channel, str]:

@@ -231,7 +231,11 @@ async def test_a_renewed_address_ends_the_old_one_and_is_audited(desk: Desk) -> 
     await read(site, new, 404)
     async with site.database.read() as session:
         entries = (
-            await session.exec(select(AuditEntry).where(col(AuditEntry.action).like("calendar.%")))
+            await session.exec(
+                select(AuditEntry)
+                .where(col(AuditEntry.action).like("calendar.%"))
+                .order_by(col(AuditEntry.id))
+            )
         ).all()
     assert [(entry.action, entry.subject) for entry in entries] == [
         ("calendar.renewed", "user:1"),

@@ -74,8 +74,8 @@ async def test_whom_it_reaches_is_said_before_and_it_begins_when_it_can_be_taken
     assert late.status == 409
     assert "已经开始，不能撤回了" in await late.text()
     log = await desk.page("/console/audit")
-    for action in ("issue.publish", "dispatch.start", "dispatch.undo"):
-        assert action in log, action
+    for action in ("发布", "开始发送", "发出之前撤回"):
+        assert f"<td>{action}</td>" in log, action
 
 
 async def test_at_a_time(desk: Desk, waiting: Issue) -> None:

@@ -81,8 +81,8 @@ async def test_corrected_in_place_and_undone_one_by_one(desk: Desk, issue: Issue
         await desk.done(f"{ROOM}/{issue.id}/undo", {"edit": edit})
     assert titles(await now(site)) == came
     log = await desk.page("/console/audit")
-    assert "issue.edit" in log
-    assert "issue.undo" in log
+    assert "<td>更正一期</td>" in log
+    assert "<td>撤销一处更正</td>" in log
 
 
 async def test_a_warning_is_checked_and_what_is_wrong_is_refused(desk: Desk, issue: Issue) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pyotp
 import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar
-from sqlmodel import select
+from sqlmodel import col, select
 from tests.integration.web.readers_site import Site, open_site
 from tests.making import HandClock
 from tests.ports import free_port
@@ -117,7 +117,7 @@ async def test_who_was_invited_comes_in_and_is_known_again(site: Site, browser: 
     other = await browser.through("u-2")
     assert other.status == 401, "who has the old address now is somebody else"
     async with site.database.read() as session:
-        actions = (await session.exec(select(AuditEntry.action))).all()
+        actions = (await session.exec(select(AuditEntry.action).order_by(col(AuditEntry.id)))).all()
     assert actions == ["identity.bound", "sign_in", "sign_in", "sign_in.failed"]
 
 

@@ -311,7 +311,7 @@ async def test_the_account_is_tried_at_the_stand_in(
         assert re.search(r"message/template/send \d+ \d+", page)
         assert "access_token 有效 至" in page
         assert (await desk.post(f"{ROOM}/wechat/test", {"which": "x"})).status == 400
-        assert "settings.test_wechat" in await desk.page("/console/audit")
+        assert "<td>试连公众号</td>" in await desk.page("/console/audit")
 
 
 @pytest.mark.parametrize(
