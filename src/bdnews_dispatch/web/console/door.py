@@ -59,7 +59,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
         )
     except SignInError as error:
         return sign_in_form(request, email=email, problem=error)
-    return await lead_in(request, entered, request.query.get("next", ""))
+    return await lead_in(request, entered, request.query.get("next", ""), by="password")
 
 
 async def show_code_form(request: web.Request) -> web.Response:
@@ -91,23 +91,38 @@ async def take_code(request: web.Request) -> web.StreamResponse:
         return sign_in_form(request, problem=error)
     except SignInError as error:
         return _code(request, problem=error)
-    response = await lead_in(request, Entered(value, half=False), request.query.get("next", ""))
+    response = await lead_in(request, Entered(value, half=False), request.query.get("next", ""), by="code")
     set_cookie(request, response, "", Cookie.HALF)
     return response
 
 
-async def lead_in(request: web.Request, entered: Entered, wanted: str) -> web.Response:
-    """With a cookie to where they wanted to go, or first to the page that asks for a code."""
+async def lead_in(request: web.Request, entered: Entered, wanted: str, *, by: str) -> web.Response:
+    """With a cookie to where they wanted to go, or first to the page that asks for a code.
+
+    A session that this browser had before is over: its cookie is lost with this answer.
+
+    Args:
+        by: how they have shown who they are, for the audit log: password, code, provider.
+    """
     app, next_ = request.app, next_page(wanted)
     if entered.half:
         where, cookie = f"{SIGN_IN}/code?{urlencode({'next': next_})}", Cookie.HALF
     else:
         where, cookie = next_, Cookie.SESSION
         async with app[DATABASE].write() as session:
+            before = await signed_in(session, app[CLOCK], request.cookies.get(cookie_name(request), ""))
+            if before is not None:
+                await sign_out(session, before.session_id)
             who = await signed_in(session, app[CLOCK], entered.value)
             if who is not None:
-                network = network_of(request)
-                await audit.record(session, app[CLOCK], actor=who.actor, action="sign_in", network=network)
+                await audit.record(
+                    session,
+                    app[CLOCK],
+                    actor=who.actor,
+                    action="sign_in",
+                    change={"by": by},
+                    network=network_of(request),
+                )
     response = web.Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
     set_cookie(request, response, entered.value, cookie)
     return response

@@ -208,6 +208,7 @@ FIELDS: Mapping[str, Field] = {
     "decision": Field(N_("决定"), "word"),
     "which": Field(N_("哪里"), "word"),
     "by": Field(N_("经由"), "word"),
+    "issuer": Field(N_("登录服务")),
     "deliveries": Field(N_("份数")),
     "rows": Field(N_("行数")),
     "list": Field(N_("名单")),
@@ -254,5 +255,10 @@ WORDS: Mapping[str, Mapping[str, str]] = {
     "status": {"added": N_("新增"), "changed": N_("更新"), "unchanged": N_("未变")},
     "decision": {"sent": N_("视为已发"), "resend": N_("重发一次"), "failed": N_("视为失败")},
     "which": {"others": N_("其他各处")},
-    "by": {"demo": N_("演示的链接")},
+    "by": {
+        "password": N_("密码"),
+        "code": N_("验证码或备用码"),
+        "provider": N_("登录服务"),
+        "demo": N_("演示的链接"),
+    },
 }

@@ -63,7 +63,7 @@ async def return_from(request: web.Request) -> web.StreamResponse:
         return sign_in_form(request, problem=error, status=502)
     except SignInError as error:
         return sign_in_form(request, problem=error)
-    response = await lead_in(request, entered, wanted)
+    response = await lead_in(request, entered, wanted, by="provider")
     set_cookie(request, response, "", Cookie.SENT)
     return response
 

@@ -145,7 +145,15 @@ async def test_somebody_at_an_open_desk_may_not_guess_on(desk: Desk) -> None:
 
 async def test_where_one_is_signed_in_and_out_again(site: Site, desk: Desk) -> None:
     second = await somebody(site, Role.EDITOR)
-    await password_given(desk)  # the same browser again: another session
+    await password_given(desk)
+    page = await desk.page("/console/account")
+    assert re.findall(r'name="end" value="(\d+)"', page) == [], (
+        "the same browser again: the one before is over"
+    )
+    form = {"email": desk.email, "password": PASSWORD}
+    await site.client.post(
+        "/console/sign-in", data=form, headers={"User-Agent": BROWSER}, allow_redirects=False
+    )
     page = await desk.page("/console/account")
     assert "WeChat" in page or "MicroMessenger" in page or "Mobile Safari" in page, "what the browser is"
     others = re.findall(r'name="end" value="(\d+)"', page)
