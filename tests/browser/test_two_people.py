@@ -43,7 +43,7 @@ async def test_an_urgent_bulletin_by_two_people(site: Site, browser: Browser) ->
     await wang.click("main button:has-text('保存')")
     await expect(wang.get_by_text("它是紧急的。")).to_be_visible()
     await wang.click("button:has-text('送审')")
-    await expect(wang.get_by_role("status")).to_contain_text("已送审")
+    await expect(wang.locator(".told[role=status]")).to_contain_text("已送审")
     await expect(wang.get_by_text("写过它的人不能批准")).to_be_visible()
     await li.reload()
     await li.click("main a:has-text('风险提示：停电')")
