@@ -31,7 +31,7 @@ from bdnews_dispatch.web.routes import ROUTES
 _PATIENCE = 240.0
 #: Routes without a page: files, pictures, streams, parts of pages, other programs' doors.
 NO_PAGE = re.compile(
-    r"^/$|/(o|c)/|/qr\.png|/pictures/|/assets/|/feeds/|/live$|/ready$|\.(json|svg|ics)$|/events$|/news$|/tables$|/audience$|\{file\}|/result$"
+    r"^/$|/(o|c)/|/qr\.png|/pictures/|/assets/|/feeds/|/live$|/ready$|\.(json|svg|ics)$|/events$|/news$|/tables$|/audience$|/find$|\{file\}|/result$"
     r"|/wechat/(callback|back)|/api/v1/.*"
 )
 
