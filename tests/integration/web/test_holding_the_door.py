@@ -35,6 +35,7 @@ def filled(route: Route, token: str) -> str:
         "id": "1",
         "link": "x",
         "tag": "x",
+        "section": "policy",
         "digest": PICTURE.digest,
         "file": "policy.atom" if "{publication}" in route.path else "dsj.atom",
     }
