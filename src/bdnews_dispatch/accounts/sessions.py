@@ -149,7 +149,7 @@ async def enter(
         session.add(HalfSignIn(sha256=_hash(value), user_id=user.id, ends_at=now + HALF_LASTS))
         await session.execute(delete(HalfSignIn).where(col(HalfSignIn.ends_at) < now))
         return Entered(value, half=True)
-    return Entered(await _begin(session, clock, user, network, browser), half=False)
+    return Entered(await begin_session(session, clock, user, network=network, browser=browser), half=False)
 
 
 async def halfway(session: AsyncSession, clock: Clock, value: str) -> bool:
@@ -185,7 +185,7 @@ async def show_code(
         right = await proves(session, clock, signer, user, code, network)
         if right:
             await session.delete(half)
-            session_value = await _begin(session, clock, user, network, browser)
+            session_value = await begin_session(session, clock, user, network=network, browser=browser)
         else:
             half.tries += 1
             session.add(half)
@@ -289,13 +289,6 @@ async def seen(session: AsyncSession, clock: Clock, session_id: int) -> None:
     )
 
 
-async def begin_session(
-    session: AsyncSession, clock: Clock, user: User, *, network: str, browser: str
-) -> str:
-    """A new session of somebody who has shown in another way who they are. Returns: the cookie's value."""
-    return await _begin(session, clock, user, network, browser)
-
-
 async def sign_out(session: AsyncSession, session_id: int) -> None:
     """This session is over."""
     await session.execute(delete(ConsoleSession).where(col(ConsoleSession.id) == session_id))
@@ -331,7 +324,10 @@ async def end_others(session: AsyncSession, user_id: int, session_id: int) -> No
     )
 
 
-async def _begin(session: AsyncSession, clock: Clock, user: User, network: str, browser: str) -> str:
+async def begin_session(
+    session: AsyncSession, clock: Clock, user: User, *, network: str, browser: str
+) -> str:
+    """A new session of somebody who has shown who they are. Returns: the cookie's value."""
     value, now = secrets.token_urlsafe(_BYTES), clock()
     assert user.id is not None  # noqa: S101  # from the database
     forget_begun(user)

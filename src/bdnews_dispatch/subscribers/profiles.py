@@ -118,10 +118,8 @@ async def _fitting(session: AsyncSession, words: str) -> ColumnElement[bool]:
     fits = [
         begins_with(session, col(Subscriber.email_key), address_key(words)),
         *(begins_with(session, col(Subscriber.name), spelling) for spelling in _spellings(words)),
-        col(Subscriber.openid) == words,
+        *_wholly(words),
     ]
-    if words.isascii() and words.isdigit() and len(words) < 10:
-        fits.append(col(Subscriber.id) == int(words))
     found: set[int] = set()
     for fit in fits:
         some = (await session.exec(select(Subscriber.id).where(fit).limit(FEW))).all()
@@ -129,6 +127,14 @@ async def _fitting(session: AsyncSession, words: str) -> ColumnElement[bool]:
             return or_(*fits)
         found.update(id_ for id_ in some if id_ is not None)
     return col(Subscriber.id).in_(found)
+
+
+def _wholly(words: str) -> list[ColumnElement[bool]]:
+    """Who is called just so: by their openid, or by their number."""
+    named: list[ColumnElement[bool]] = [col(Subscriber.openid) == words]
+    if words.isascii() and words.isdigit() and len(words) < 10:
+        named.append(col(Subscriber.id) == int(words))
+    return named
 
 
 def _spellings(words: str) -> list[str]:
@@ -145,10 +151,7 @@ async def suggest(session: AsyncSession, words: str, *, limit: int) -> list[Subs
     if not words:
         return []
     found: dict[int | None, Subscriber] = {}
-    wholly = [col(Subscriber.openid) == words]
-    if words.isascii() and words.isdigit() and len(words) < 10:
-        wholly.append(col(Subscriber.id) == int(words))
-    for which in wholly:
+    for which in _wholly(words):
         found |= {one.id: one for one in (await session.exec(select(Subscriber).where(which))).all()}
     for column, front in ((col(Subscriber.email_key), address_key(words)), (col(Subscriber.name), words)):
         if len(found) < limit:
