@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ARGS ?=
 
+# Tests begin hundreds of processes: each would compile every module anew (3 of 6 seconds) where a container says so.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test check bench run lock clean
 .DEFAULT_GOAL := setup
 

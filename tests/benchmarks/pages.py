@@ -30,6 +30,7 @@ from tests.benchmarks.service import SIGNING_KEY
 from tests.ports import free_port
 from tests.postgres import Server, execute
 
+from bdnews_dispatch.accounts.passwords import hash_password
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.users import add_user, choose_password, make_link
 from bdnews_dispatch.clock import system_clock
@@ -199,7 +200,7 @@ async def _prepare(url: str, subscribers: int, deliveries: int) -> int:
     async with database.write() as session:
         user = await add_user(session, system_clock, email=EMAIL, name="", role=Role.ADMIN)
         link = await make_link(session, system_clock, user)
-        await choose_password(session, system_clock, link, PASSWORD)
+        await choose_password(session, system_clock, link, hash_password(PASSWORD))
     await database.close()
     return made
 

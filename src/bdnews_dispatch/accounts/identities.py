@@ -18,7 +18,7 @@ from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.models import ProviderIdentity, User
 from bdnews_dispatch.accounts.openid import Identity, OpenIdProvider
 from bdnews_dispatch.accounts.sealing import SealError, seal, unseal
-from bdnews_dispatch.accounts.sessions import Entered, SignInError, enter
+from bdnews_dispatch.accounts.sessions import Entered, SignInError, count_try, enter
 from bdnews_dispatch.accounts.users import find_user
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
@@ -90,6 +90,7 @@ async def come_back(
 
     Raises:
         SignInError: it took too long, it is another browser, or nobody here has this identity.
+        TooManyTriesError: too many codes from this network were none: the provider is not asked about more.
         ProviderError: the provider does not say who it is.
     """
     try:
@@ -99,8 +100,11 @@ async def come_back(
     in_time = begun.get("ends", 0) > clock().timestamp()
     if not in_time or not compare_digest(begun["state"].encode(), state.encode("utf-8", "replace")):
         raise SignInError("这次登录已过时，或不是从这个浏览器开始的", hint="请再登录一次。")
+    async with database.write() as session:
+        counted = await count_try(session, clock, network=network)
     identity = await provider.identity(code=code, nonce=begun["nonce"], verifier=begun["verifier"], back=back)
     async with database.write() as session:
+        await session.delete(counted)
         user = await _user_of(session, clock, identity, network)
         if user is None or user.disabled_at is not None:
             actor = f"user:{user.id}" if user is not None else "nobody"

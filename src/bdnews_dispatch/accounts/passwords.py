@@ -1,9 +1,12 @@
 """Passwords: argon2id, by RFC 9106's second recommendation (64 MiB, three passes), as argon2-cffi has it by default.
 
-In: what somebody typed. Out: a hash, or whether it fits one. Both take tens of milliseconds: call them in a thread.
+In: what somebody typed. Out: a hash, or whether it fits one. Both take tens of milliseconds: call them in a thread, and
+never while others wait for the database's one writer.
 """
 
+import asyncio
 from functools import cache
+from typing import NewType
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -14,6 +17,9 @@ from bdnews_dispatch.errors import BdnewsError
 SHORTEST = 15
 LONGEST = 200
 _HASHER = PasswordHasher()
+
+#: What stands in the database; a type of its own, so that what somebody typed never does.
+Hashed = NewType("Hashed", str)
 
 
 class PasswordError(BdnewsError):
@@ -30,9 +36,15 @@ def check_password(password: str, *, email: str) -> None:
         raise PasswordError("这个密码太容易猜到", hint="用一句自己记得住的话，或由密码管理器生成。")
 
 
-def hash_password(password: str) -> str:
+async def hash_new(password: str, *, email: str) -> Hashed:
+    """The hash of a password that its user has just chosen. Raises: PasswordError: it can't be one."""
+    check_password(password, email=email)
+    return await asyncio.to_thread(hash_password, password)
+
+
+def hash_password(password: str) -> Hashed:
     """A hash, with its salt and costs in it."""
-    return _HASHER.hash(password)
+    return Hashed(_HASHER.hash(password))
 
 
 def fits(password: str, hashed: str) -> bool:

@@ -235,9 +235,36 @@ async def confirm_password(
         session.add(failure)
     hashed = user.password if user is not None else ""
     if not await asyncio.to_thread(fits, password, hashed):
+        async with database.write() as session:
+            await audit.record(
+                session,
+                clock,
+                actor=f"user:{user_id}",
+                action="password.refused",
+                subject=f"user:{user_id}",
+                network=network,
+            )
         raise SignInError("现在的密码不对", hint="忘了的话，请管理员给一个重设链接。")
     async with database.write() as session:
         await session.delete(failure)
+
+
+async def count_try(session: AsyncSession, clock: Clock, *, network: str) -> SignInFailure:
+    """A try of nobody that is known yet, from a network: counted before it is looked at.
+
+    Returns:
+        A row; the caller deletes it where the try was right.
+
+    Raises:
+        TooManyTriesError: too many came from there.
+    """
+    # Of no account: nobody's own tries are fewer for it, and strangers elsewhere keep nobody out.
+    failure = SignInFailure(
+        account=account_of(f"\0{secrets.token_urlsafe(_BYTES)}"), network=network, at=clock()
+    )
+    await _check_tries(session, clock, failure.account, network)
+    session.add(failure)
+    return failure
 
 
 async def _half(session: AsyncSession, clock: Clock, value: str) -> HalfSignIn | None:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.bulletins.drafting import may_be_sent
+from bdnews_dispatch.bulletins.drafting import may_be_sent, takes_two
 from bdnews_dispatch.bulletins.models import Bulletin, BulletinDraft, DraftState
 from bdnews_dispatch.bulletins.writing import write_bulletin
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.starting import Started, start_bulletin
+from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.subscribers.targeting import Target, read_target
 
@@ -38,6 +40,29 @@ def as_bulletin(clock: Clock, draft: BulletinDraft) -> Bulletin:
         ad=draft.ad,
         created_at=clock(),
     )
+
+
+def check_again(dispatch: Dispatch) -> None:
+    """Whether one person may send once more what did not arrive.
+
+    What failed, yes: two have agreed to it. What somebody has cancelled was called back, and is no longer agreed to.
+
+    Raises:
+        StateError: it takes two, and was cancelled.
+    """
+    segments = [segment["name"] for segment in dispatch.segments]
+    bulletin = dispatch.kind is DispatchKind.BULLETIN
+    if (
+        bulletin
+        and dispatch.state is DispatchState.CANCELLED
+        and takes_two(
+            urgent=dispatch.urgent, sections=dispatch.sections, lists=dispatch.lists, segments=segments
+        )
+    ):
+        raise StateError(
+            "这则快讯须由两个人决定，又已被取消，不能由一个人再发",
+            hint="请在“快讯”里以它为底稿写新的，再送审。已收到的人会再收到一次。",
+        )
 
 
 async def send_draft(

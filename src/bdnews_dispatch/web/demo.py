@@ -115,7 +115,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
     app, email = request.app, _guest(request)
     async with app[DATABASE].write() as session:
         user = await find_user(session, email)
-        if user is None or app[GUESTS].pop(request.match_info["link"], None) is None:
+        if user is None:
             raise web.HTTPNotFound
         network = network_of(request)
         value = await begin_session(session, app[CLOCK], user, network=network, browser=browser_of(request))
@@ -127,6 +127,9 @@ async def enter(request: web.Request) -> web.StreamResponse:
             change={"by": "demo"},
             network=network,
         )
+        # The last thing before it is committed: nothing can come between two that come at once.
+        if app[GUESTS].pop(request.match_info["link"], None) is None:
+            raise web.HTTPNotFound
     response = web.Response(status=303, headers={"Location": "/console/today", "Cache-Control": "no-store"})
     set_cookie(request, response, value)
     return response

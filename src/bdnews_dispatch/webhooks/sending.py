@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 import aiohttp
 from sqlmodel import col, delete, select
+from yarl import URL
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
@@ -116,7 +117,9 @@ class Sender:
             async with http.post(webhook.url, data=body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status  # what it says is not read
         except (aiohttp.ClientError, TimeoutError, OSError, AddressError) as problem:
-            error = f"{type(problem).__name__}: {problem}"[:200]
+            # Some of the library's words hold the whole address, which may be a secret.
+            said = str(problem).replace(str(URL(webhook.url)), "…").replace(webhook.url, "…")
+            error = f"{type(problem).__name__}: {said}"[:200]
         return await self._keep(webhook, event.id, status, error, time.perf_counter() - began)
 
     async def _keep(self, webhook: Webhook, event_id: int, status: int, error: str, seconds: float) -> bool:

@@ -11,7 +11,7 @@ from tests.making import HandClock
 
 from bdnews_dispatch.accounts import audit, passwords
 from bdnews_dispatch.accounts.models import ConsoleSession, PasswordLink, SignInFailure, User
-from bdnews_dispatch.accounts.passwords import PasswordError
+from bdnews_dispatch.accounts.passwords import PasswordError, hash_new, hash_password
 from bdnews_dispatch.accounts.rights import Right, Role
 from bdnews_dispatch.accounts.sessions import (
     IDLE,
@@ -48,7 +48,7 @@ ZHANG, PASSWORD, HERE = "Zhang@example.cn", "一句我自己记得住的、足�
 async def user(database: Database, clock: HandClock, email: str = ZHANG, role: Role = Role.ADMIN) -> User:
     async with database.write() as session:
         found = await add_user(session, clock, email=email, name="张", role=role)
-        await choose_password(session, clock, await make_link(session, clock, found), PASSWORD)
+        await choose_password(session, clock, await make_link(session, clock, found), hash_password(PASSWORD))
         return found
 
 
@@ -108,7 +108,7 @@ async def test_sessions_end(database: Database, clock: HandClock) -> None:
         link = await make_link(session, clock, found_user)
     value = await enter(database, clock)
     async with database.write() as session:
-        await choose_password(session, clock, link, PASSWORD + "！")
+        await choose_password(session, clock, link, hash_password(PASSWORD + "！"))
     assert await whose(database, clock, value) is None, "all sessions end at a password change"
 
 
@@ -120,10 +120,10 @@ async def test_links_are_used_once_and_end(database: Database, clock: HandClock)
         assert await user_of_link(session, clock, old) is None, "a newer link takes its place"
         for bad in ("short", "x" * 300, "aaaaaaaaaaaaaaaaaaaa", ZHANG.casefold()):
             with pytest.raises(PasswordError):
-                await choose_password(session, clock, link, bad)
-        await choose_password(session, clock, link, PASSWORD)
+                await hash_new(bad, email=ZHANG)
+        await choose_password(session, clock, link, hash_password(PASSWORD))
         with pytest.raises(NotFoundError):
-            await choose_password(session, clock, link, PASSWORD)
+            await choose_password(session, clock, link, hash_password(PASSWORD))
         late = await make_link(session, clock, zhang)
     clock.now += LINK_LASTS
     async with database.write() as session:
@@ -169,7 +169,7 @@ async def test_the_first_admin_gets_a_link_until_they_have_used_it(
     assert first[0] == "admin@news.example.cn"
     async with database.write() as session:
         assert await user_of_link(session, clock, first[1]) is None, "the one before is no longer good"
-        chosen = await choose_password(session, clock, second[1], "a long password of mine")
+        chosen = await choose_password(session, clock, second[1], hash_password("a long password of mine"))
     assert chosen.role is Role.ADMIN
     assert await start() is None
 
@@ -217,7 +217,7 @@ async def test_a_password_that_changes_while_it_is_looked_at(database: Database,
     signing_in = asyncio.create_task(enter(database, clock))
     await asyncio.sleep(0)
     async with database.write() as session:
-        await choose_password(session, clock, link, PASSWORD + "！")
+        await choose_password(session, clock, link, hash_password(PASSWORD + "！"))
     try:
         value = await signing_in
     except SignInError:

@@ -9,6 +9,7 @@ from tests.integration.accounts.test_accounts import HERE, PASSWORD, ZHANG, user
 from tests.making import HandClock
 
 from bdnews_dispatch.accounts.models import ConsoleSession, HalfSignIn, RecoveryCode, User
+from bdnews_dispatch.accounts.passwords import hash_password
 from bdnews_dispatch.accounts.sealing import SealError, seal, unseal
 from bdnews_dispatch.accounts.second_factors import (
     CODES,
@@ -176,7 +177,7 @@ async def test_strangers_elsewhere_do_not_keep_the_owner_out(database: Database,
     async with database.write() as session:
         found = await find_user(session, ZHANG)
         assert found is not None
-        await choose_password(session, clock, await make_link(session, clock, found), PASSWORD)
+        await choose_password(session, clock, await make_link(session, clock, found), hash_password(PASSWORD))
     assert (await sign_in(database, clock, email=ZHANG, password=PASSWORD, network="192.0.2.0/24")).value
 
 
@@ -192,7 +193,9 @@ async def test_the_half_is_over_after_a_while_and_with_the_account(
     async with database.write() as session:
         found = await session.get(User, zhang.id)
         assert found is not None
-        await choose_password(session, clock, await make_link(session, clock, found), PASSWORD + "二")
+        await choose_password(
+            session, clock, await make_link(session, clock, found), hash_password(PASSWORD + "二")
+        )
     with pytest.raises(HalfwayError):
         await show(database, clock, half, app.at(clock.now))
     entered = await sign_in(database, clock, email=ZHANG, password=PASSWORD + "二", network=HERE)

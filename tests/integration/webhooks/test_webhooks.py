@@ -7,11 +7,13 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlmodel import select
 from tests.making import SIGNER, HandClock
+from yarl import URL
 
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.messaging.models import Event
@@ -121,6 +123,27 @@ async def test_what_is_not_taken_comes_again_later_under_the_same_id(
     assert receiver.numbers() == [1, 1, 2]
     assert receiver.got[0][0]["webhook-id"] == receiver.got[1][0]["webhook-id"]
     assert (await row(database)).failures == 0
+
+
+async def test_what_is_kept_of_a_try_holds_no_secret_address(database: Database, clock: HandClock) -> None:
+    url = "http://localhost:9/hook/a-secret-of-theirs?key=another"
+    async with database.write() as session:
+        await endpoints.add(session, clock, url, (), inside=INSIDE)
+    await happened(database, clock, 1)
+
+    class Slow:
+        def post(self, url: str, **_: object) -> None:
+            # As aiohttp 3 says it, with the whole of the address (client_reqrep, connector).
+            raise aiohttp.ConnectionTimeoutError(f"Connection timeout to host {URL(url)}")
+
+    sender = Sender(database, clock, SIGNER, inside=INSIDE)
+    webhook = await row(database)
+    async with database.read() as session:
+        event = (await session.exec(select(Event))).all()[-1]
+    assert not await sender._send(Slow(), webhook, event)  # type: ignore[arg-type]  # of this test
+    async with database.read() as session:
+        (kept,) = (await session.exec(select(WebhookTry))).all()
+    assert kept.error == "ConnectionTimeoutError: Connection timeout to host …"
 
 
 async def test_behind_five_days_it_is_off_and_says_so(

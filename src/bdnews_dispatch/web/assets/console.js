@@ -9,9 +9,10 @@
 
   for (const part of document.querySelectorAll("[data-part]")) {
     let timer = 0;
+    const watching = part.dataset.every ? { headers: { "X-Watching": "yes" } } : {}; // keeps no session alive
     const look = async () => {
       try {
-        part.innerHTML = await fetched(part.dataset.part);
+        part.innerHTML = await fetched(part.dataset.part, watching);
       } catch {
         // The numbers above say that the connection is lost, and the next look may find it again; or there is none.
         for (const words of part.querySelectorAll("[data-failed]")) words.hidden = false;

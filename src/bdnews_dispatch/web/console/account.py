@@ -12,7 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts import second_factors
 from bdnews_dispatch.accounts.models import User
-from bdnews_dispatch.accounts.passwords import SHORTEST, PasswordError
+from bdnews_dispatch.accounts.passwords import SHORTEST, PasswordError, hash_new
+from bdnews_dispatch.accounts.programs import end_programs, programs_of
 from bdnews_dispatch.accounts.second_factors import CodeError
 from bdnews_dispatch.accounts.sessions import (
     SignInError,
@@ -56,10 +57,14 @@ async def password(request: web.Request) -> web.StreamResponse:
             password=str(form.get("old", "")),
             network=network_of(request),
         )
+        hashed = await hash_new(new, email=request[WHO].email)
         async with app[DATABASE].write() as session:
             user = await _self(request, session)
-            await change_password(session, app[CLOCK], user, new)
-            await note(request, session, "password", f"user:{user.id}")
+            await change_password(session, app[CLOCK], user, hashed)
+            change = {}
+            if field(request, "programs", 3):
+                change = (await end_programs(session, app[CLOCK], request[WHO].user_id)).change
+            await note(request, session, "password", f"user:{user.id}", change)
     except (PasswordError, SignInError) as error:
         return await _page(request, problem=error)
     raise web.HTTPSeeOther(f"{SIGN_IN}?password=chosen")
@@ -97,7 +102,7 @@ async def second_factor(request: web.Request) -> web.Response:
 async def change_factor(request: web.Request) -> web.StreamResponse:
     """Begin, confirm, make other recovery codes, turn it off: the last two want a code of now."""
     app, what = request.app, field(request, "do", 20)
-    code = field(request, "code", _LONGEST_CODE)
+    code = field(request, "one_time_code", _LONGEST_CODE)
     clock, signer = app[CLOCK], app[LINKS].signer
     codes, right = None, True
     try:
@@ -111,6 +116,8 @@ async def change_factor(request: web.Request) -> web.StreamResponse:
                 await end_others(session, request[WHO].user_id, request[WHO].session_id)
             elif what in {"codes", "off"}:
                 right = await proves(session, clock, signer, user, code, network_of(request))
+                if not right:
+                    await note(request, session, "second_factor.refused", f"user:{user.id}")
                 if right and what == "codes":
                     codes = await second_factors.new_codes(session, user)
                 elif right:
@@ -134,6 +141,7 @@ async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> 
     async with app[DATABASE].read() as session:
         found = await sessions_of(session, app[CLOCK], who.user_id)
         left = await second_factors.codes_left(session, who.user_id)
+        programs = await programs_of(session, app[CLOCK], who.user_id)
     return page(
         request,
         "account.html",
@@ -141,6 +149,7 @@ async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> 
         problem=problem,
         sessions=found,
         codes_left=left,
+        programs=programs,
         shortest=SHORTEST,
         publications=app[PUBLICATIONS],
     )

@@ -16,7 +16,7 @@ from bdnews_dispatch.web.language import in_language, language_of
 
 #: Of the form's fields: the word of the session that was, and what no page may hold.
 _WORD = "csrf"
-_SECRETS = frozenset({"password", "old", "again", "code"})
+_SECRETS = frozenset({"password", "old", "again", "one_time_code"})
 _MOST_FIELDS = 500
 
 Typed = Sequence[tuple[str, str]]

@@ -8,7 +8,9 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from bdnews_dispatch.accounts import audit
-from bdnews_dispatch.accounts.passwords import SHORTEST, PasswordError
+from bdnews_dispatch.accounts.models import User
+from bdnews_dispatch.accounts.passwords import SHORTEST, PasswordError, hash_new
+from bdnews_dispatch.accounts.programs import Programs, end_programs, programs_of
 from bdnews_dispatch.accounts.sessions import (
     Entered,
     HalfwayError,
@@ -83,7 +85,7 @@ async def take_code(request: web.Request) -> web.StreamResponse:
             app[CLOCK],
             app[LINKS].signer,
             value=request.cookies.get(cookie_name(request, Cookie.HALF), ""),
-            code=str(form.get("code", ""))[:_LONGEST_CODE],
+            code=str(form.get("one_time_code", ""))[:_LONGEST_CODE],
             network=network_of(request),
             browser=browser_of(request),
         )
@@ -106,7 +108,7 @@ async def lead_in(request: web.Request, entered: Entered, wanted: str, *, by: st
     """
     app, next_ = request.app, next_page(wanted)
     if entered.half:
-        where, cookie = f"{SIGN_IN}/code?{urlencode({'next': next_})}", Cookie.HALF
+        where, cookie = f"{SIGN_IN}/code?{urlencode({'next': next_, **_language(request)})}", Cookie.HALF
     else:
         where, cookie = next_, Cookie.SESSION
         async with app[DATABASE].write() as session:
@@ -143,10 +145,10 @@ async def leave(request: web.Request) -> web.StreamResponse:
 
 async def show_password(request: web.Request) -> web.Response:
     """Choose a password."""
-    app = request.app
-    async with app[DATABASE].read() as session:
-        user = await user_of_link(session, app[CLOCK], request.match_info["link"])
-    return _password(request, email=user.email if user else "", status=200 if user else 404)
+    user, programs = await _of_link(request)
+    if user is None:
+        return _password(request, status=404)
+    return _password(request, email=user.email, programs=programs, status=200)
 
 
 async def set_password(request: web.Request) -> web.StreamResponse:
@@ -154,29 +156,34 @@ async def set_password(request: web.Request) -> web.StreamResponse:
     check_origin(request)
     form = await read_form(request)
     app, secret = request.app, request.match_info["link"]
-    async with app[DATABASE].read() as session:
-        user = await user_of_link(session, app[CLOCK], secret)
+    user, programs = await _of_link(request)
     if user is None:
-        return _password(request, email="", status=404)
+        return _password(request, status=404)
     password = str(form.get("password", ""))
     if password != str(form.get("again", "")):
         problem = PasswordError("两次写的不一样", hint="请再写一次。")
-        return _password(request, email=user.email, problem=problem, status=422)
+        return _password(request, email=user.email, programs=programs, problem=problem, status=422)
     try:
+        hashed = await hash_new(password, email=user.email)
         async with app[DATABASE].write() as session:
-            chosen = await choose_password(session, app[CLOCK], secret, password)
+            chosen = await choose_password(session, app[CLOCK], secret, hashed)
+            assert chosen.id is not None  # noqa: S101  # from the database
+            change = {}
+            if form.get("programs"):
+                change = (await end_programs(session, app[CLOCK], chosen.id)).change
             await audit.record(
                 session,
                 app[CLOCK],
                 actor=f"user:{chosen.id}",
                 action="password",
                 subject=f"user:{chosen.id}",
+                change=change,
                 network=network_of(request),
             )
     except PasswordError as error:
-        return _password(request, email=user.email, problem=error, status=422)
+        return _password(request, email=user.email, programs=programs, problem=error, status=422)
     except NotFoundError:
-        return _password(request, email="", status=404)
+        return _password(request, status=404)
     raise web.HTTPSeeOther("/console/sign-in?password=chosen")
 
 
@@ -205,15 +212,40 @@ def _code(request: web.Request, *, problem: BdnewsError | None = None) -> web.Re
         "console/code.html",
         status=401 if problem else 200,
         problem=problem,
-        action=str(request.rel_url.with_query({"next": next_page(request.query.get("next", ""))})),
+        action=str(
+            request.rel_url.with_query(
+                {"next": next_page(request.query.get("next", "")), **_language(request)}
+            )
+        ),
     )
 
 
+async def _of_link(request: web.Request) -> tuple[User | None, Programs | None]:
+    """Whose link the address has, and what reads in their name."""
+    app = request.app
+    async with app[DATABASE].read() as session:
+        user = await user_of_link(session, app[CLOCK], request.match_info["link"])
+        if user is None or user.id is None:
+            return None, None
+        return user, await programs_of(session, app[CLOCK], user.id)
+
+
 def _password(
-    request: web.Request, *, email: str, status: int, problem: PasswordError | None = None
+    request: web.Request,
+    *,
+    status: int,
+    email: str = "",
+    programs: Programs | None = None,
+    problem: PasswordError | None = None,
 ) -> web.Response:
     return request.app[PAGES].response(
-        request, "console/password.html", status=status, email=email, problem=problem, shortest=SHORTEST
+        request,
+        "console/password.html",
+        status=status,
+        email=email,
+        programs=programs,
+        problem=problem,
+        shortest=SHORTEST,
     )
 
 

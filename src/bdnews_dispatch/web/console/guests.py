@@ -28,6 +28,8 @@ WHO = web.RequestKey("who", SignedIn)
 _BY_RIGHT: web.RequestKey[Right] = web.RequestKey("by_right", Right)
 FORM: web.RequestKey[MultiDictProxy[str]] = web.RequestKey("form", MultiDictProxy)
 SIGN_IN = "/console/sign-in"
+#: Of a request that a page's script makes by itself, time and again (assets/console.js): nobody may sit before it.
+WATCHING = "X-Watching"
 ENROLLING = "/console/account/second-factor"
 CSRF = "csrf"
 
@@ -69,7 +71,7 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
             if fields is not None:
                 return confirm(request, fields, who.csrf)
             check_word(request, str(request[FORM].get(CSRF, "")))
-    if who.unseen:
+    if who.unseen and WATCHING not in request.headers:
         async with app[DATABASE].write_beside() as session:
             await seen(session, app[CLOCK], who.session_id)
     return None

@@ -28,9 +28,11 @@ GROUPS: Sequence[Group] = (
             "sign_out": N_("退出"),
             "session.end": N_("在别处退出"),
             "password": N_("设密码"),
+            "password.refused": N_("现在的密码没有写对"),
             "second_factor.confirm": N_("开启第二重验证"),
             "second_factor.codes": N_("更换备用码"),
             "second_factor.off": N_("关闭第二重验证"),
+            "second_factor.refused": N_("验证码没有写对"),
             "calendar.renewed": N_("要一个日历地址"),
             "calendar.ended": N_("停用日历地址"),
         },
@@ -232,6 +234,8 @@ FIELDS: Mapping[str, Field] = {
     "then": Field(N_("改为")),
     "line": Field(N_("第几行")),
     "code": Field(N_("提示"), "code"),
+    "tokens_ended": Field(N_("作废的令牌")),
+    "calendar_ended": Field(N_("停用日历的地址")),
 }
 #: Values that are words of ours. What is not here is shown as it is.
 WORDS: Mapping[str, Mapping[str, str]] = {

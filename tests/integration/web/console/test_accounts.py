@@ -6,13 +6,14 @@ from typing import Any
 import pyotp
 import pytest
 from pydantic import SecretStr
-from sqlmodel import select
+from sqlmodel import col, select
 from tests.integration.web.console.conftest import PASSWORD, Desk, somebody
 from tests.integration.web.readers_site import BROWSER, Site
 
 from bdnews_dispatch.accounts.models import AuditEntry, User
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.second_factors import CODES
+from bdnews_dispatch.accounts.users import make_link, named_user
 from bdnews_dispatch.bulletins.models import BulletinDraft
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
@@ -37,7 +38,7 @@ async def enrol(desk: Desk) -> tuple[pyotp.TOTP, list[str]]:
     found = re.search(r"<code>([A-Z2-7 ]{32,})</code>", page)
     assert found is not None
     app = pyotp.TOTP(found[1].replace(" ", ""))
-    answer = await desk.post(FACTOR, {"do": "confirm", "code": app.at(desk.site.clock.now)})
+    answer = await desk.post(FACTOR, {"do": "confirm", "one_time_code": app.at(desk.site.clock.now)})
     assert answer.status == 200
     codes = re.findall(r"<code>([a-z2-7]{4}(?:-[a-z2-7]{4}){3})</code>", await answer.text())
     assert len(codes) == CODES
@@ -61,27 +62,41 @@ async def test_a_second_factor_from_setting_it_up_to_turning_it_off(desk: Desk) 
     assert (await desk.get("/console/today")).status == 303, "half of a sign-in opens nothing"
     asked = await desk.page(given.headers["Location"])
     assert "六位数字" in asked
-    wrong = await desk.client.post("/console/sign-in/code", data={"code": "000000"}, allow_redirects=False)
+    english = await password_given(desk, "/console/sign-in?next=/console/lists&lang=en")
+    assert english.headers["Location"].endswith("&lang=en")
+    asked = await desk.page(english.headers["Location"])
+    assert (
+        "six digits" in asked,
+        "lang=en" in re.findall(r'<form method="post" action="([^"]+)"', asked)[0],
+    ) == (
+        True,
+        True,
+    )
+    given = await password_given(desk, "/console/sign-in?next=/console/lists")
+    wrong = await desk.client.post(
+        "/console/sign-in/code", data={"one_time_code": "000000"}, allow_redirects=False
+    )
     assert wrong.status == 401
     assert "验证码不对" in await wrong.text()
     right = await desk.client.post(
-        given.headers["Location"], data={"code": app.at(desk.site.clock.now)}, allow_redirects=False
+        given.headers["Location"], data={"one_time_code": app.at(desk.site.clock.now)}, allow_redirects=False
     )
     assert (right.status, right.headers["Location"]) == (303, "/console/lists")
     assert "已开启" in await desk.page("/console/account")
-    refused = await desk.post(FACTOR, {"do": "off", "code": "000000"})
+    refused = await desk.post(FACTOR, {"do": "off", "one_time_code": "000000"})
     assert "验证码不对" in await refused.text()
-    other = await desk.post(FACTOR, {"do": "codes", "code": codes[0]})
+    assert "验证码没有写对" in await desk.page("/console/audit")
+    other = await desk.post(FACTOR, {"do": "codes", "one_time_code": codes[0]})
     assert codes[1] not in await other.text()
     desk.site.clock.move(minutes=1)
-    assert "未开启" in await desk.done(FACTOR, {"do": "off", "code": app.at(desk.site.clock.now)})
+    assert "未开启" in await desk.done(FACTOR, {"do": "off", "one_time_code": app.at(desk.site.clock.now)})
     assert (await desk.post(FACTOR, {"do": "nonsense"})).status == 400
 
 
 async def test_the_code_page_is_for_who_has_shown_a_password(site: Site) -> None:
     response = await site.client.get("/console/sign-in/code", allow_redirects=False)
     assert (response.status, response.headers["Location"]) == (303, "/console/sign-in")
-    response = await site.client.post("/console/sign-in/code", data={"code": "123456"})
+    response = await site.client.post("/console/sign-in/code", data={"one_time_code": "123456"})
     assert response.status == 401
     assert "从密码开始" in await response.text()
     headers = {"Origin": "https://evil.example"}
@@ -130,6 +145,53 @@ async def test_another_password_wants_the_one_before_and_ends_every_session(desk
     assert answer.headers["Location"].startswith("/console/sign-in")
     assert (await desk.get("/console/today")).status == 303
     assert (await password_given(desk)).status == 401
+    async with desk.site.database.read() as session:
+        told = list(await session.exec(select(AuditEntry.action).order_by(col(AuditEntry.id))))
+    assert told[-3:] == ["password.refused", "password", "sign_in.failed"], "a wrong old password is told of"
+
+
+@pytest.mark.parametrize("end", [False, True])
+async def test_programs_go_on_with_another_password_or_end_with_it(desk: Desk, *, end: bool) -> None:
+    site, new = desk.site, "另一句足够长的、只有我知道的话"
+    assert 'name="programs"' not in await desk.page("/console/account"), "there are none yet"
+    made = await desk.post("/console/tokens", {"name": "周报程序", "right": "issues.read", "days": "30"})
+    token = re.search(r"bdn_[\w-]{43}", await made.text())
+    assert token is not None
+    calendar = await desk.done("/console/calendar", {"do": "renew"})
+    address = re.search(r"/k/[^\s\"<]+", calendar)
+    assert address is not None
+    page = await desk.page("/console/account")
+    assert "令牌：周报程序。日历的地址。" in page
+
+    async def answers() -> tuple[int, int]:
+        bearer = {"Authorization": f"Bearer {token[0]}"}
+        return (
+            (await site.client.get("/api/v1/issues", headers=bearer)).status,
+            (await site.client.get(address[0])).status,
+        )
+
+    assert await answers() == (200, 200)
+    if end:
+        async with site.database.write() as session:
+            link = await make_link(session, site.clock, await named_user(session, desk.email))
+        assert "令牌：周报程序。" in await (await site.client.get(f"/console/password/{link}")).text()
+        form = {"password": new, "again": new, "programs": "end"}
+        chosen = await site.client.post(f"/console/password/{link}", data=form, allow_redirects=False)
+        assert chosen.status == 303
+    else:
+        await desk.post("/console/account/password", {"old": PASSWORD, "password": new, "again": new})
+    assert await answers() == ((401, 404) if end else (200, 200))
+    async with site.database.read() as session:
+        entries = list(await session.exec(select(AuditEntry).order_by(col(AuditEntry.id))))
+    changes = [entry.change for entry in entries if entry.action == "password"]
+    assert changes[-1] == ({"tokens_ended": 1, "calendar_ended": True} if end else {})
+
+
+async def test_a_page_that_looks_by_itself_keeps_no_session_alive(desk: Desk) -> None:
+    desk.site.clock.move(hours=5)
+    assert (await desk.get("/console/today", headers={"X-Watching": "yes"})).status == 200
+    desk.site.clock.move(hours=4)
+    assert (await desk.get("/console/today")).status == 303
 
 
 async def test_somebody_at_an_open_desk_may_not_guess_on(desk: Desk) -> None:

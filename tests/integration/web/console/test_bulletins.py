@@ -11,6 +11,7 @@ from bdnews_dispatch.accounts.models import AuditEntry
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.bulletins.models import BulletinDraft, DraftState
 from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.states import DispatchState
 
 ROOM = "/console/bulletins"
 URGENT = {
@@ -86,6 +87,23 @@ async def test_an_urgent_bulletin_takes_two_people(site: Site, editor: Desk, rev
         "bulletin.approve",
         "dispatch.start",
     ]
+
+
+async def test_what_was_called_back_takes_two_people_again(site: Site, editor: Desk, reviewer: Desk) -> None:
+    await editor.done(f"{ROOM}/new", URGENT)
+    await editor.done(f"{ROOM}/1/ask")
+    await reviewer.done(f"{ROOM}/1/approve", {"version": "1"})
+    await reviewer.done("/console/dispatches/1/cancel")
+    for desk in (editor, reviewer):
+        refused = await desk.post("/console/dispatches/1/retry")
+        assert "不能由一个人再发" in await refused.text()
+    assert len(await dispatches(site)) == 1
+    async with site.database.write() as session:
+        dispatch = await session.get(Dispatch, 1)
+        assert dispatch is not None
+        dispatch.state = DispatchState.FINISHED
+    await editor.post("/console/dispatches/1/retry")
+    assert len(await dispatches(site)) == 2, "what failed was agreed to"
 
 
 async def test_an_admin_who_wrote_of_it_is_no_second_person(site: Site, editor: Desk, desk: Desk) -> None:

@@ -17,12 +17,16 @@ from sqlmodel import col, select
 from tests.integration.web.readers_site import Site, open_site
 from tests.making import HandClock
 from tests.ports import free_port
+from yarl import URL
 
 from bdnews_dispatch.accounts.models import AuditEntry, ProviderIdentity, User
+from bdnews_dispatch.accounts.openid import Identity
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.second_factors import begin, confirm
+from bdnews_dispatch.accounts.sessions import MOST_FROM_NETWORK
 from bdnews_dispatch.accounts.users import add_user, disable
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.web.keys import PROVIDER
 
 ZHANG = "zhang@example.cn"
 
@@ -127,6 +131,31 @@ async def test_who_was_not_invited_or_has_no_verified_address_stays_out(browser:
         assert back.status == 401, sub
         assert "还没有您的账户" in await back.text()
     assert (await browser.get("/console/today")).status == 303
+
+
+async def test_codes_that_are_none_are_not_asked_about_for_ever(
+    site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = site.app[PROVIDER]
+    assert provider is not None
+    asked, identity = [], provider.identity
+
+    async def counting(**words: str) -> Identity:
+        asked.append(words["code"])
+        return await identity(**words)
+
+    monkeypatch.setattr(provider, "identity", counting)
+    there = await browser.get("/console/sign-in/provider")
+    state = URL(there.headers["Location"]).query["state"]
+    said = [
+        await browser.get(f"/console/sign-in/provider/back?state={state}&code=none-{number}")
+        for number in range(MOST_FROM_NETWORK + 2)
+    ]
+    assert [one.status for one in said] == [502] * MOST_FROM_NETWORK + [401] * 2
+    assert "试的次数太多了" in await said[-1].text()
+    assert len(asked) == MOST_FROM_NETWORK
+    site.clock.move(minutes=16)
+    assert (await browser.through("u-1")).status == 303
 
 
 async def test_the_first_who_was_bound_stays_bound(browser: Browser) -> None:

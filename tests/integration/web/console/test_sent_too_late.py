@@ -106,6 +106,15 @@ async def test_what_another_site_wrote_is_in_no_page_of_ours(
     assert held(page) == []
 
 
+async def test_a_warning_that_was_checked_is_given_back(site: Site) -> None:
+    editor = await somebody(site, Role.EDITOR)
+    await sign_in(editor)
+    form = {"csrf": "of-before", "revision": "1", "line": "3", "code": "contents.not_found"}
+    late = await editor.client.post("/console/issues/1/check", data=form, headers=of_our_page(editor))
+    assert late.status == 409
+    assert ("code", "contents.not_found") in held(await late.text())
+
+
 async def test_a_password_is_given_back_to_nobody(site: Site) -> None:
     editor = await somebody(site, Role.EDITOR)
     site.clock.move(seconds=int(LASTS.total_seconds()))

@@ -8,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.dispatch import control, words
+from bdnews_dispatch.dispatch.drafts import check_again
 from bdnews_dispatch.dispatch.settling import DECISIONS, look_at_one_state, resolve, resolve_all
 from bdnews_dispatch.dispatch.starting import start_again
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
@@ -89,6 +90,7 @@ async def retry(request: web.Request) -> web.StreamResponse:
     try:
         async with app[DATABASE].write() as session:
             dispatch = await control.find_dispatch(session, dispatch_id)
+            check_again(dispatch)
             started = await start_again(session, app[CLOCK], dispatch, at=at)
             await note_start(request, session, started.dispatch, fresh=started.fresh)
     except BdnewsError as error:
