@@ -32,12 +32,17 @@ class Quotas(Answer):
 async def index(call: Call) -> Quotas:
     """公众号今日与本月用掉多少：模板消息、群发，按北京时间。"""
     app = call.request.app
-    accounts = {"real": app[CARD_ACCOUNTS].real, "sandbox": app[CARD_ACCOUNTS].sandbox}
+    accounts = app[CARD_ACCOUNTS]
+    shown = {"sandbox": accounts.sandbox}
+    if accounts.real.appid not in {
+        "",
+        accounts.sandbox.appid,
+    }:  # where the sandbox stands in its place, it is one
+        shown = {"real": accounts.real, **shown}
     return Quotas(
         items=[
             QuotaAnswer.model_validate({"account": name, "appid": account.appid, **row})
-            for name, account in accounts.items()
-            if account.appid
+            for name, account in shown.items()
             for row in await used_quotas(call.session, app[CLOCK], account)
         ]
     )

@@ -1,17 +1,22 @@
 """Lists that the command line has as well: imports, mail that came back, quotas, the log; a dispatch tried again."""
 
+from pathlib import Path
+
+import pytest
 from sqlmodel import col, select, update
-from tests.integration.web.api.conftest import Api
-from tests.integration.web.readers_site import PEOPLE, Site
-from tests.making import DSJ, import_csv
+from tests.integration.web.api.conftest import Api, token_for
+from tests.integration.web.readers_site import PEOPLE, Site, open_site
+from tests.making import DSJ, HandClock, import_csv
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.returns.reading import Kind
+from bdnews_dispatch.sandbox.wechat_platform import SANDBOX_APPID
 from bdnews_dispatch.web.keys import PUBLICATIONS
 
 URGENT = {"title": "紧急", "body": "一句话。", "urgent": True}
@@ -71,6 +76,19 @@ async def test_quotas(api: Api) -> None:
     assert status == 200
     assert told == [("sandbox", quota, 0) for quota in ("templates", "mass_calls", "mass_full")]
     assert all(one["limit"] > 0 for one in found["items"][:2])
+
+
+@pytest.mark.parametrize("appid", ["wx0123456789abcdef", SANDBOX_APPID])
+async def test_the_sandbox_in_an_accounts_place_is_told_once(
+    database: Database, clock: HandClock, tmp_path: Path, appid: str
+) -> None:
+    async with open_site(database, clock, tmp_path, wechat={"appid": appid, "secret": "s" * 32}) as site:
+        api = Api(site, await token_for(site, [Right.DISPATCHES_READ]))
+        items = (await api.call("GET", "/quotas"))[1]["items"]
+    found = {"wx0123456789abcdef": "real", SANDBOX_APPID: "sandbox"}
+    told = [(one["account"], one["appid"]) for one in items]
+    assert len(told) == 3 * len({appid, SANDBOX_APPID})
+    assert set(told) == {(found[one], one) for one in {appid, SANDBOX_APPID}}
 
 
 async def test_the_log_by_pages_by_whom_and_by_what(api: Api, site: Site) -> None:
