@@ -43,13 +43,23 @@ async def rate(folder: Path, silent: int) -> float:
     return (OTHERS - CONNECTIONS) / seconds
 
 
+async def keeps_its_rate(folder: Path, silent: int) -> bool:
+    """Beside those who hang, four fifths of what it is alone just before: a connection that is held is held each time,
+    what else this machine does is not.
+    """
+    for turn in range(3):
+        alone = await rate(folder / f"alone{turn}", 0)
+        if await rate(folder / f"beside{turn}", silent) >= 0.8 * alone:
+            return True
+    return False
+
+
 @pytest.mark.fault(12)
 async def test_who_hangs_holds_a_connection_and_the_others_keep_their_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One reader; and thirty of one provider, who have as many connections as its limit says."""
-    alone = await rate(tmp_path / "alone", 0)
-    assert await rate(tmp_path / "one", 1) >= 0.8 * alone
+    assert await keeps_its_rate(tmp_path / "one", 1)
     one = Limits(providers={"silent.example": Limit("silent", connections=1)})
     monkeypatch.setattr(Limits, "load", lambda _file=None: one)
-    assert await rate(tmp_path / "many", 30) >= 0.8 * alone
+    assert await keeps_its_rate(tmp_path / "many", 30)
