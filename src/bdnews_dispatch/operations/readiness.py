@@ -146,7 +146,10 @@ class Readiness:
                 "channels",
                 ok=False,
                 message=Phrase("暂不可用：%(ways)s", ways=broken),
-                what_to_do="请在“设置 › 邮件”或“设置 › 公众号”里测试，或运行 bdnews doctor；修好后自动继续，什么都不会丢。",
+                what_to_do=Phrase(
+                    "请在“设置 › 邮件”或“设置 › 公众号”里测试，或运行 bdnews doctor；"
+                    "修好后自动继续，什么都不会丢。"
+                ),
             )
         return Check("channels", ok=True, message="各通道可用")
 

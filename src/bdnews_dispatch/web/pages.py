@@ -64,7 +64,7 @@ class Pages:
             "heading": lambda document: heading_text(document, language),
             "number": lambda document: number_text(document, language),
             "date": lambda day: date_text(day, language),
-            "said": lambda text: self._said(text, language),
+            "said": lambda text: self.said(text, language),
             "reason_words": reason_words,
             "card_rows": of_cards,
             "moment": lambda at: _moment(at, language),
@@ -73,7 +73,7 @@ class Pages:
         }
         return environment
 
-    def _said(self, text: str, language: str) -> Markup:
+    def said(self, text: str, language: str) -> Markup:
         """An error's message or hint; marked as Chinese on an English page that has no words for it."""
         words = said_by(self._translations[language].gettext, text)
         if language == "zh" or words != text or text.isascii():

@@ -45,9 +45,7 @@ def test_comments_are_read_where_they_stand() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("language", "file"), [("zh", "explanations.zh-CN.toml"), ("en", "bdnews.toml")]
-)
+@pytest.mark.parametrize(("language", "file"), [("zh", "explanations.zh-CN.toml"), ("en", "bdnews.toml")])
 def test_every_setting_is_explained_in_both_languages(language: str, file: str) -> None:
     """What is missing is written into that file of config/; words about a setting that is gone are taken out."""
     names = {
