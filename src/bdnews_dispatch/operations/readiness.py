@@ -126,7 +126,7 @@ class Readiness:
                 ok=False,
                 message=Phrase("尚未查看过待办")
                 if worker.looked_at == 0
-                else Phrase("已有 %(seconds)s 秒没有查看待办", seconds=f"{ago:.0f}"),
+                else Phrase("已有 %(seconds)s 秒没有查看待办", seconds=round(ago)),
                 what_to_do="请查看日志中的 worker.look_failed；若持续如此，请重新启动 worker。",
             )
         return Check("queue", ok=True, message=Phrase("%(number)s 件待办", number=sum(waiting.values())))
@@ -162,7 +162,7 @@ async def _in_time(name: str, check: Callable[[], Awaitable[Check]], what_to_do:
         return Check(
             name,
             ok=False,
-            message=Phrase("%(seconds)s 秒内没有答复", seconds=f"{PATIENCE_SECONDS:.0f}"),
+            message=Phrase("%(seconds)s 秒内没有答复", seconds=round(PATIENCE_SECONDS)),
             what_to_do=what_to_do,
         )
     except (SQLAlchemyError, OSError, BdnewsError) as error:

@@ -70,7 +70,7 @@ async def attempt(
         return Outcome(clock(), _until(names, failed, error.message, error.hint))
     except TimeoutError:
         failed = next(name for name in names if name not in done)
-        words = Phrase("%(seconds)s 秒内没有等到答复", seconds=f"{PATIENCE_SECONDS:.0f}")
+        words = Phrase("%(seconds)s 秒内没有等到答复", seconds=round(PATIENCE_SECONDS))
         return Outcome(clock(), _until(names, failed, words, N_("请检查网络与防火墙，稍后再试。")))
     return Outcome(clock(), [Step(name, "done") for name in names], said)
 
