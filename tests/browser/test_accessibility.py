@@ -1,6 +1,7 @@
 """Every page of the console and of the readers, for everybody: axe-core finds nothing, none is wider than a phone.
 
-By day and by night, in Chinese and in English. The pages are those of the demo's year (walking.py), in one process.
+By day and by night, in Chinese and in English: in two of the four ways, in all with BDNEWS_TEST_FULL.
+The pages are those of the demo's year (walking.py), in one process.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, ViewportSize
 from tests.browser.pictures import look
 from tests.browser.walking import Place, Walked, walked
+from tests.making import FULL
 
 pytestmark = pytest.mark.browser
 
@@ -46,6 +48,8 @@ async def test_axe_finds_nothing(browser: Browser, demo: Walked) -> None:
     # Another language, another width: each page is laid out in both ways, and said in both.
     passes: tuple[tuple[str, ViewportSize, Literal["light", "dark"]], ...]
     passes = (("zh", PHONE, "light"), ("en", DESK, "dark"))
+    if FULL:
+        passes += (("zh", DESK, "dark"), ("en", PHONE, "light"))
     for language, size, first in passes:
 
         async def look_at(inside: Page, outside: Page, some: Sequence[Place]) -> None:
