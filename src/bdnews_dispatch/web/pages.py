@@ -64,6 +64,7 @@ class Pages:
             "heading": lambda document: heading_text(document, language),
             "number": lambda document: number_text(document, language),
             "date": lambda day: date_text(day, language),
+            "room_name": lambda name: self.room_name(name, language),
             "said": lambda text: self.said(text, language),
             "reason_words": reason_words,
             "card_rows": of_cards,
@@ -79,6 +80,11 @@ class Pages:
         if language == "zh" or words != text or text.isascii():
             return escape(words)
         return Markup('<span lang="{}">{}</span>').format(_TAGS["zh"], words)
+
+    def room_name(self, name: str, language: str) -> str:
+        """A word of the console's navigation: in English often the plural of what it means elsewhere."""
+        found = self._translations[language].pgettext("room", name)
+        return self._translations[language].gettext(name) if found == name else found
 
     def words(self, request: web.Request) -> Callable[[str], str]:
         """Translates into the request's language."""

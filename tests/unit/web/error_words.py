@@ -1,16 +1,17 @@
 """The words of errors that a page may show, read out of the source. Callers: test_routes_and_words, test_error_words.
 
-In: the modules. Out: what is said by the constructors of errors and of readiness' checks, and every phrase. Left out is
-what is said at the start of a process, by a command, of a file that can't be read, or in a row that is kept as a text:
-pages show it in Chinese, marked as such.
+In: the modules. Out: what is said by the constructors of errors and of readiness' checks, every phrase, the words for
+codes, what the operations of the API do. Left out is what is said at the start of a process, by a command, of a file
+that can't be read, or in a row that is kept as a text: pages show it in Chinese, marked as such.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import bdnews_dispatch
-from bdnews_dispatch.channels.wechat.codes import TABLE, UNKNOWN
+from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 
 SOURCE = Path(bdnews_dispatch.__file__).parent
 LEFT_OUT = (
@@ -38,6 +39,16 @@ LEFT_OUT = (
     "watched_feeds/fetching.py",
     "watched_feeds/reading.py",
     "web/api/",
+)
+#: Words, and marks as wide as them.
+_CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+#: Modules that are words for codes: all their texts.
+TABLES = (
+    "channels/mode_words.py",
+    "channels/wechat/codes.py",
+    "channels/wechat/modes.py",
+    "dispatch/words.py",
+    "reports/words.py",
 )
 #: Beside the errors: where the message stands among the arguments, or the names of the keywords.
 _PLACES = {"FieldError": 2, "Check": None}
@@ -86,8 +97,21 @@ def words() -> set[str]:
         for call in ast.walk(tree):
             if isinstance(call, ast.Call) and _name(call.func) == "Phrase" and call.args:
                 found |= set(_constants(call.args[0]))
-    found |= {row.words for row in (*TABLE.values(), UNKNOWN)}
-    return {text for text in found if not text.isascii()}
+    for table in TABLES:
+        found |= set(_plain_constants(ast.parse((SOURCE / table).read_text("utf-8"))))
+    found |= {one.summary for one in ENDPOINTS}
+    return {text for text in found if _CHINESE.search(text)}
+
+
+def _plain_constants(node: ast.AST) -> Iterator[str]:
+    """Texts that are no docstring, and no part of an f-string."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+        elif not isinstance(child, ast.JoinedStr) and not (
+            isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
+        ):
+            yield from _plain_constants(child)
 
 
 def _constants(given: ast.expr) -> Iterator[str]:

@@ -7,7 +7,9 @@ import re
 import pytest
 from tests.unit.web import error_words
 
+from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.errors import BdnewsError, Phrase
+from bdnews_dispatch.web.console.desk import DOORS
 from bdnews_dispatch.web.language import load_translations, said_by
 from bdnews_dispatch.web.pages import Pages
 
@@ -61,6 +63,26 @@ def test_a_phrase_is_its_chinese_text() -> None:
 )
 def test_what_an_english_page_says(text: str, english: str) -> None:
     assert said_by(ENGLISH, text) == english
+
+
+def test_words_for_codes_are_told_with_their_code() -> None:
+    assert said_by(ENGLISH, words.reason("lost_answer")) == "there was no answer (lost_answer)"
+    assert words.reason("lost_answer") == "没有得到答复（lost_answer）"
+    assert said_by(ENGLISH, words.reason("retry_limit:450")) == (
+        "tried many times: the other side does not take it just now (retry_limit:450)"
+    )
+
+
+def test_the_navigation_speaks_of_many() -> None:
+    pages = Pages()
+    doors = [one for door in DOORS for one in (door, *door.beside)]
+    assert [one.name for one in doors if re.search("[\u4e00-\u9fff]", pages.room_name(one.name, "en"))] == []
+    assert [pages.room_name(name, "en") for name in ("快讯", "发送", "来源")] == [
+        "Bulletins",
+        "Dispatches",
+        "Sources",
+    ]
+    assert pages.room_name("发送", "zh") == "发送"
 
 
 def test_values_of_others_are_only_words() -> None:
