@@ -216,7 +216,9 @@ async def test_what_is_refused_is_told_in_the_pages_language(desk: Desk) -> None
     page = await answer.text()
     assert "Row 1: “&lt;b&gt;soon” is no number of days" in page
     assert "Write a number from 1 to 3660." in page
-    answer = await desk.post("/console/bulletins/new?lang=en", {"title": "", "body": "", "publication": "dsj"})
+    answer = await desk.post(
+        "/console/bulletins/new?lang=en", {"title": "", "body": "", "publication": "dsj"}
+    )
     assert "A bulletin needs a headline and a text" in await answer.text()
 
 
