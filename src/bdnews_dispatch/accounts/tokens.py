@@ -43,6 +43,11 @@ class Bearer:
     scope: frozenset[Right]
     unseen: bool
 
+    @property
+    def actor(self) -> str:
+        """Whose deeds these are: a user's, whatever token of theirs it is, or the machine's own token's."""
+        return f"user:{self.user_id}" if self.user_id is not None else f"token:{self.token_id}"
+
 
 async def make_token(
     session: AsyncSession,

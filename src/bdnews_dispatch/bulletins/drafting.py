@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -32,6 +33,28 @@ class Written:
     sections: Sequence[str]
     whom: Mapping[str, Sequence[str]]
     at: datetime | None
+
+
+class SecondPersonError(StateError):
+    """It takes another person than the one who asks."""
+
+
+class ChangedSinceError(StateError):
+    """Somebody has changed it since it was looked at."""
+
+
+def told(written: Written | BulletinDraft) -> dict[str, Any]:
+    """For the audit log: all but the text, of which it has the length."""
+    return {
+        "title": written.title,
+        "characters": len(written.body),
+        "urgent": written.urgent,
+        "ad": written.ad,
+        "sections": list(written.sections),
+        "whom": {name: list(chosen) for name, chosen in written.whom.items()},
+        "at": written.at.isoformat() if written.at else None,
+        **({"version": written.version} if isinstance(written, BulletinDraft) else {}),
+    }
 
 
 def takes_two(
@@ -102,12 +125,13 @@ async def change(
         version: of what the writer saw.
 
     Raises:
-        StateError: it was sent, or somebody has changed it meanwhile: nothing is saved.
+        StateError: it was sent.
+        ChangedSinceError: somebody has changed it meanwhile: nothing is saved.
         BdnewsError: its words are none that could be sent.
     """
     draft = await _open(session, draft_id, DraftState.DRAFT, DraftState.WAITING)
     if draft.version != version:
-        raise StateError(
+        raise ChangedSinceError(
             "有人在这期间改过这则快讯，您的更改没有保存", hint="您写的还在下面；请对照最新的内容再保存一次。"
         )
     check_words(written.title, written.body)
@@ -135,13 +159,15 @@ async def approve(
     """The second person's yes, to what they saw; it is sent by the same transaction.
 
     Raises:
-        StateError: it does not wait, has been changed since, or this person has written of it.
+        StateError: it does not wait.
+        ChangedSinceError: it has been changed since.
+        SecondPersonError: this person has written of it.
     """
     draft = await _open(session, draft_id, DraftState.WAITING)
     if draft.version != version:
-        raise StateError("这则快讯在您查看之后改过", hint="请再看一遍，再决定。")
+        raise ChangedSinceError("这则快讯在您查看之后改过", hint="请再看一遍，再决定。")
     if actor in draft.writers:
-        raise StateError("写过这则快讯的人不能批准它", hint="请另一位有批准权限的人来看。")
+        raise SecondPersonError("写过这则快讯的人不能批准它", hint="请另一位有批准权限的人来看。")
     draft.decided_by, draft.decided_at = actor, clock()
     session.add(draft)
     return draft
@@ -168,11 +194,17 @@ async def discard(session: AsyncSession, clock: Clock, draft_id: int) -> Bulleti
     return draft
 
 
-def may_be_sent(draft: BulletinDraft) -> bool:
-    """Approved, or in no need of it."""
-    if draft.state is DraftState.WAITING:
-        return bool(draft.decided_by) and draft.decided_by not in draft.writers
-    return draft.state is DraftState.DRAFT and not needs_second(draft)
+def check_sending(draft: BulletinDraft) -> None:
+    """Whether it is approved, or in no need of it.
+
+    Raises:
+        StateError: it was sent, or thrown away.
+        SecondPersonError: a second person has not approved it.
+    """
+    _check_state(draft, DraftState.DRAFT, DraftState.WAITING)
+    approved = bool(draft.decided_by) and draft.decided_by not in draft.writers
+    if not approved if draft.state is DraftState.WAITING else needs_second(draft):
+        raise SecondPersonError("这则快讯要由另一个人批准后才能发出", hint="请先送审。")
 
 
 def templates() -> dict[str, tuple[str, str]]:
@@ -193,6 +225,10 @@ def _fill(draft: BulletinDraft, written: Written) -> None:
 
 async def _open(session: AsyncSession, draft_id: int, *states: DraftState) -> BulletinDraft:
     draft = await find(session, draft_id)
+    _check_state(draft, *states)
+    return draft
+
+
+def _check_state(draft: BulletinDraft, *states: DraftState) -> None:
     if draft.state not in states:
         raise StateError("这则快讯的状态已经变了", hint="请看它现在的样子。")
-    return draft

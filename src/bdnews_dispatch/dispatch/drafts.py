@@ -1,11 +1,13 @@
-"""A bulletin that was written becomes one that is sent, with its dispatch, in one transaction. Caller: web/console/."""
+"""A bulletin that was written becomes one that is sent, with its dispatch, in one transaction. Callers: web/console/,
+web/api/.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.bulletins.drafting import may_be_sent, takes_two
+from bdnews_dispatch.bulletins.drafting import Written, check_sending, takes_two
 from bdnews_dispatch.bulletins.models import Bulletin, BulletinDraft, DraftState
 from bdnews_dispatch.bulletins.writing import write_bulletin
 from bdnews_dispatch.clock import Clock
@@ -24,8 +26,8 @@ FIELDS: Mapping[str, str] = {
 }
 
 
-async def target_of_draft(session: AsyncSession, draft: BulletinDraft) -> Target:
-    """Whom it is for. Raises: NotFoundError: a list or a segment is there no more."""
+async def target_of_draft(session: AsyncSession, draft: BulletinDraft | Written) -> Target:
+    """Whom it is for. Raises: NotFoundError: a list or a segment is there no more, or never was."""
     return await read_target(session, **{FIELDS[name]: chosen for name, chosen in draft.whom.items()})
 
 
@@ -74,11 +76,10 @@ async def send_draft(
         soonest: not before: until then it can be taken back.
 
     Raises:
-        StateError: a second person has not approved it.
+        StateError: it was sent or thrown away, or a second person has not approved it.
         NotFoundError: a list or a segment is there no more.
     """
-    if not may_be_sent(draft):
-        raise StateError("这则快讯要由另一个人批准后才能发出", hint="请先送审。")
+    check_sending(draft)
     target = await target_of_draft(session, draft)
     at = max(draft.at, soonest) if draft.at else soonest
     bulletin = await write_bulletin(

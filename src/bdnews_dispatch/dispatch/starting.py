@@ -7,6 +7,7 @@ there are none it answers with the dispatch that is there.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import exists
 from sqlalchemy.orm import aliased
@@ -33,6 +34,11 @@ class Started:
 
     dispatch: Dispatch
     fresh: bool
+
+
+def told(dispatch: Dispatch) -> dict[str, Any]:
+    """For the audit log: what has begun."""
+    return {"due_at": dispatch.due_at.isoformat(), "lists": dispatch.lists, "kind": dispatch.kind.value}
 
 
 async def start_issue(

@@ -65,7 +65,7 @@ async def whose(database: Database, clock: HandClock, value: str) -> SignedIn | 
         return await signed_in(session, clock, value)
 
 
-async def test_a_link_a_password_a_session(database: Database, clock: HandClock) -> None:
+async def test_a_link_a_password_a_session(database: Database, clock: HandClock, full_cost: None) -> None:
     zhang = await user(database, clock)
     first = await enter(database, clock, email="  zhang@EXAMPLE.cn ")
     second = await enter(database, clock)
@@ -82,7 +82,7 @@ async def test_a_link_a_password_a_session(database: Database, clock: HandClock)
         )
     assert first not in kept
     assert PASSWORD not in kept
-    assert "$argon2id$" in kept
+    assert "$argon2id$v=19$m=65536,t=3,p=4$" in kept
     async with database.write() as session:
         await sign_out(session, found.session_id)
     assert await whose(database, clock, first) is None

@@ -143,7 +143,10 @@ def test_what_a_code_names() -> None:
     assert subject_of("api.subscribers_add_tag", "7 专家") == Subject("subscriber", "7", "专家")
     assert subject_of("api.lists_create", "lists/%E4%BC%9A%E5%9C%BA") == Subject("list", "会场")
     assert subject_of("api.lists_join", "会场 一 7") == Subject("list", "会场 一", "7")
-    assert subject_of("api.issues_publish", "dsj 112") == Subject("", "dsj 112")
+    assert subject_of("api.issues_publish", "dsj 112") == Subject("edition", "dsj 112")
+    assert subject_of("api.issues_push", "issues/dsj/112") == Subject("edition", "dsj 112")
+    assert subject_of("api.drafts_create", "drafts/3") == Subject("draft", "3")
+    assert subject_of("api.deliveries_decide", "17") == Subject("delivery", "17")
 
 
 def test_of_a_change_what_differs() -> None:

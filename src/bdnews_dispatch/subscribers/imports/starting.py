@@ -146,9 +146,11 @@ async def unfinished(session: AsyncSession, run: ImportRun) -> ImportRun | None:
     return next((one for one in found if one.mapping == run.mapping), None)
 
 
-async def list_runs(session: AsyncSession, limit: int) -> Sequence[ImportRun]:
-    """The newest first."""
+async def list_runs(session: AsyncSession, limit: int, *, before: int = 0) -> Sequence[ImportRun]:
+    """The newest first. Args: before: the last number of the page before; 0: from the end."""
     statement = select(ImportRun).order_by(col(ImportRun.id).desc()).limit(limit)
+    if before:
+        statement = statement.where(col(ImportRun.id) < before)
     return (await session.execute(statement)).scalars().all()
 
 

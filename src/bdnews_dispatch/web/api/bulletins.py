@@ -7,14 +7,15 @@ from pydantic import Field
 from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
-from bdnews_dispatch.bulletins.drafting import takes_two
+from bdnews_dispatch.bulletins.drafting import Written, takes_two, told
 from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.bulletins.writing import write_bulletin
+from bdnews_dispatch.dispatch.drafts import target_of_draft
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.fields import SectionNames
-from bdnews_dispatch.subscribers.targeting import read_target
 from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
 from bdnews_dispatch.web.api.models import Answer, Body, Moment, Numbered, Page, PageQuery, Text
 from bdnews_dispatch.web.api.pages import page_of, read_cursor
@@ -37,12 +38,11 @@ class BulletinAnswer(Answer):
     dispatches: list[int]
 
 
-class NewBulletin(Body):
-    """A bulletin to send; the same one, to the same people at the same time, is sent once."""
+class BulletinWords(Body):
+    """What a bulletin says, to whom and when."""
 
     title: Text = Field(min_length=1, max_length=200, pattern=r"\S")
     body: Text = Field(min_length=1, max_length=50_000, pattern=r"\S", description="Markdown.")
-    publication: Text | None = Field(default=None, max_length=40)
     sections: list[Annotated[Text, Field(max_length=40)]] = Field(
         default_factory=list,
         max_length=50,
@@ -55,6 +55,12 @@ class NewBulletin(Body):
     at: Moment | None = Field(default=None, description="When; left out: now.")
     urgent: bool = Field(default=False, description="Goes before all else.")
     ad: bool = Field(default=False, description="Commercial: 广告 goes in front of the subject.")
+
+
+class NewBulletin(BulletinWords):
+    """A bulletin to send; the same one, to the same people at the same time, is sent once."""
+
+    publication: Text | None = Field(default=None, max_length=40)
 
 
 async def index(call: Call) -> Page[BulletinAnswer]:
@@ -84,17 +90,9 @@ async def send(call: Call) -> Created:
     body: NewBulletin = call.body
     clock = call.request.app[CLOCK]
     publication = call.request.app[PUBLICATIONS].named(body.publication)
-    keys = SectionNames(publication).read("|".join(body.sections)).sections if body.sections else []
-    if set(keys).issuperset(publication.section_keys):
-        keys = []  # all of them narrow nothing down
-    whom = await read_target(
-        call.session,
-        lists=body.lists,
-        segments=body.segments,
-        excluded_lists=body.except_lists,
-        excluded_segments=body.except_segments,
-    )
-    two = takes_two(urgent=body.urgent, sections=keys, lists=body.lists, segments=body.segments)
+    written = written_of(body, publication)
+    whom = await target_of_draft(call.session, written)
+    two = takes_two(urgent=body.urgent, sections=written.sections, lists=body.lists, segments=body.segments)
     # A token and whose it is are one person; the machine's own, where it may approve, is trusted as two.
     if two and (call.bearer.user_id is not None or Right.BULLETINS_APPROVE not in call.bearer.scope):
         raise ApiError(
@@ -103,7 +101,6 @@ async def send(call: Call) -> Created:
             "紧急的、或发给全部订阅者的快讯，要由另一个人批准；这个令牌不能批准",
             hint="请在控制台的“快讯”里写好送审；或在命令行建一个带 bulletins.approve 的令牌。",
         )
-    when = body.at.astimezone(UTC) if body.at else None
     bulletin = await write_bulletin(
         call.session,
         clock,
@@ -112,10 +109,34 @@ async def send(call: Call) -> Created:
         body=body.body,
         urgent=body.urgent,
         ad=body.ad,
-        audience=f"{sorted(keys)}{whom.name}{when.isoformat() if when else ''}",
+        audience=f"{sorted(written.sections)}{whom.name}{written.at.isoformat() if written.at else ''}",
     )
-    await start_bulletin(call.session, clock, bulletin, sections=list(keys), target=whom, at=when)
+    started = await start_bulletin(
+        call.session, clock, bulletin, sections=written.sections, target=whom, at=written.at
+    )
+    call.tell(**(told(written) if started.fresh else {}), dispatch=started.dispatch.id)
     return Created(await _answer(call, bulletin), f"/bulletins/{bulletin.id}")
+
+
+def written_of(body: BulletinWords, publication: Publication) -> Written:
+    """As it is kept. Raises: FieldError: a section is none of the publication's."""
+    keys = SectionNames(publication).read("|".join(body.sections)).sections if body.sections else ()
+    if set(keys).issuperset(publication.section_keys):
+        keys = ()  # all of them narrow nothing down
+    return Written(
+        title=body.title,
+        body=body.body,
+        urgent=body.urgent,
+        ad=body.ad,
+        sections=list(keys),
+        whom={
+            "list": body.lists,
+            "segment": body.segments,
+            "except_list": body.except_lists,
+            "except_segment": body.except_segments,
+        },
+        at=body.at.astimezone(UTC) if body.at else None,
+    )
 
 
 async def _answer(call: Call, bulletin: Bulletin) -> BulletinAnswer:

@@ -25,6 +25,7 @@ class Call:
     Attributes:
         session: reads for a GET, else writes.
         path, query, body: as their models have checked them; None where an endpoint has none.
+        change: what the audit log is told beside who did what to what; see `tell`.
     """
 
     request: web.Request
@@ -33,6 +34,14 @@ class Call:
     path: Any = None
     query: Any = None
     body: Any = None
+    change: dict[str, Any] = field(default_factory=dict)
+
+    def tell(self, **change: Any) -> None:
+        """For the audit log, what was decided: ids and choices as plain data, never an address or a person's name.
+
+        The console's pages tell the same by the same names; log_words.py has words for them.
+        """
+        self.change.update(change)
 
     @property
     def origin(self) -> str:

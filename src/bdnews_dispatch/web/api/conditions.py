@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.web.api.calls import Call, Endpoint
-from bdnews_dispatch.web.api.problems import ApiError, Detail
+from bdnews_dispatch.web.api.problems import CHANGED, ApiError, Detail
 
 #: Entity tags (RFC 9110 §8.8.3), or all of them.
 TAGS = r'\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*'
@@ -45,7 +45,7 @@ async def check(endpoint: Endpoint, call: Call) -> None:
         stable = tag_of(now).partition(".")[0]
         if stable in [one.strip().partition(".")[0] for one in wanted.split(",")]:
             return
-    raise ApiError(412, "condition.failed", "它已被别人改过，没有更改任何内容", hint="请重新 GET，再改。")
+    raise ApiError(412, "condition.failed", "它已被别人改过，没有更改任何内容", hint=CHANGED)
 
 
 def tag_of(answer: BaseModel) -> str:

@@ -119,6 +119,7 @@ async def decide(call: Call) -> DeliveryTries:
     """决定一份没有得到答复的投递（uncertain）：视为已发、重发一次，或视为失败。"""
     body: Decision = call.body
     await resolve(call.session, call.request.app[CLOCK], [str(call.path.id)], body.decision)
+    call.tell(decision=body.decision)
     return await show(call)
 
 
@@ -126,6 +127,7 @@ async def decide_all(call: Call) -> Decided:
     """决定一个发送任务中所有没有得到答复的投递。"""
     body: Decision = call.body
     number = await resolve_all(call.session, call.request.app[CLOCK], call.path.id, body.decision)
+    call.tell(decision=body.decision, deliveries=number)
     return Decided(decided=number)
 
 

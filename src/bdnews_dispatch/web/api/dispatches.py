@@ -1,6 +1,8 @@
-"""`/dispatches`: started, watched, paused, gone on with, cancelled; what a dispatch would reach; what came of it."""
+"""`/dispatches`: started, watched, paused, gone on with, cancelled, tried again; what a dispatch would reach; what came
+of it.
+"""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -8,9 +10,10 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.dispatch import control
+from bdnews_dispatch.dispatch.drafts import check_again
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.planning import Planner
-from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
+from bdnews_dispatch.dispatch.starting import issue_dispatch, start_again, start_issue, told
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.issues.models import Issue
@@ -19,7 +22,7 @@ from bdnews_dispatch.subscribers.targeting import Target, read_target
 from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
 from bdnews_dispatch.web.api.models import Answer, Body, Id, Moment, Numbered, Page, PageQuery, Text
 from bdnews_dispatch.web.api.pages import page_of, read_cursor
-from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS
+from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS
 
 _Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]
 
@@ -121,6 +124,8 @@ async def start(call: Call) -> Created:
     issue, target = await _wanted(call, body)
     started = await start_issue(call.session, call.request.app[CLOCK], issue, target=target, at=body.at)
     assert started.dispatch.id is not None  # noqa: S101  # flushed
+    if started.fresh:
+        call.tell(**told(started.dispatch))
     return Created(await _one(call, started.dispatch.id), f"/dispatches/{started.dispatch.id}")
 
 
@@ -153,6 +158,19 @@ async def cancel(call: Call) -> DispatchAnswer:
     body: Note = call.body
     await control.cancel(call.session, call.request.app[CLOCK], call.path.id, note=body.note or call.origin)
     return await _one(call, call.path.id)
+
+
+async def retry(call: Call) -> DispatchAnswer:
+    """再发给没有收到的人：答复是新的发送任务，[console] undo_seconds 之后开始；没有人要再发时是原来的。"""
+    app = call.request.app
+    dispatch = await control.find_dispatch(call.session, call.path.id)
+    check_again(dispatch)
+    at = app[CLOCK]() + timedelta(seconds=app[SETTINGS].console.undo_seconds)
+    started = await start_again(call.session, app[CLOCK], dispatch, at=at)
+    assert started.dispatch.id is not None  # noqa: S101  # flushed
+    if started.fresh:
+        call.tell(dispatch=started.dispatch.id, **told(started.dispatch))
+    return await _one(call, started.dispatch.id)
 
 
 async def _wanted(call: Call, body: Whom) -> tuple[Issue, Target]:
@@ -228,6 +246,16 @@ ENDPOINTS = (
         DispatchAnswer,
         path_model=Numbered,
         body=Note,
+        faults=_STATE,
+        current=show,
+    ),
+    Endpoint(
+        "POST",
+        f"{_ONE}/retry",
+        _WRITE,
+        retry,
+        DispatchAnswer,
+        path_model=Numbered,
         faults=_STATE,
         current=show,
     ),

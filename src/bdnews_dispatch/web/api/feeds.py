@@ -89,6 +89,7 @@ async def create(call: Call) -> Created:
         )
     except rooms.WatchedAlreadyError as error:
         raise ApiError(409, "watched_already", error.message) from error
+    call.tell(publish=feed.publish)
     return Created(_answer(call, feed), f"/watched-feeds/{feed.id}")
 
 
@@ -118,6 +119,7 @@ async def switch(call: Call) -> WatchedFeedAnswer:
     """停用或启用；启用后马上读一次。"""
     body: Switch = call.body
     feed = await rooms.switch(call.session, call.request.app[CLOCK], call.path.id, on=body.on)
+    call.tell(on=body.on)
     return _answer(call, feed)
 
 

@@ -135,7 +135,7 @@ async def _upload_once(endpoint: Endpoint, call: Call) -> Done:
 
 
 async def _audit(endpoint: Endpoint, call: Call, done: Done) -> None:
-    """Who changed what; ids and choices, never what a body says of people: the log outlives an erasure."""
+    """Who changed what, and what the endpoint's function tells of it (`Call.tell`)."""
     named = call.path.model_dump(mode="json") if call.path is not None else {}
     subject = done.location.removeprefix("/api/v1/") or " ".join(str(value) for value in named.values())
     await record(
@@ -144,6 +144,7 @@ async def _audit(endpoint: Endpoint, call: Call, done: Done) -> None:
         actor=f"token:{call.bearer.token_id} {call.bearer.name}",
         action=f"api.{endpoint.name}",
         subject=subject,
+        change=call.change,
         network=network_of(call.request),
     )
 

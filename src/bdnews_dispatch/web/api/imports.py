@@ -1,4 +1,4 @@
-"""`/imports`: a file is brought, its columns chosen, begun; watched; what was refused is fetched."""
+"""`/imports`: listed; a file is brought, its columns chosen, begun; watched; what was refused is fetched."""
 
 import asyncio
 import tempfile
@@ -15,9 +15,18 @@ from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.subscribers.imports.models import ImportMode, ImportState
 from bdnews_dispatch.subscribers.imports.receiving import receive
 from bdnews_dispatch.subscribers.imports.result import result_lines
-from bdnews_dispatch.subscribers.imports.starting import Choices, begin, cancel, choose, find_run, told
+from bdnews_dispatch.subscribers.imports.starting import (
+    Choices,
+    begin,
+    cancel,
+    choose,
+    find_run,
+    list_runs,
+    told,
+)
 from bdnews_dispatch.web.api.calls import UPLOADED, Call, Created, Endpoint
-from bdnews_dispatch.web.api.models import Answer, Asked, Body, Numbered, Text
+from bdnews_dispatch.web.api.models import Answer, Asked, Body, Numbered, Page, PageQuery, Text
+from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.api.problems import ApiError
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
 
@@ -78,6 +87,14 @@ class Start(Body):
     basis: Text = Field(default="", max_length=1000, description="Why these people may be written to.")
 
 
+async def index(call: Call) -> Page[ImportAnswer]:
+    """各次导入，最近的在前。"""
+    query: PageQuery = call.query
+    rows = await list_runs(call.session, query.limit + 1, before=read_cursor(query.cursor))
+    shown, following = page_of(list(rows), query.limit, lambda row: row.id)
+    return Page(items=[ImportAnswer.model_validate(told(run)) for run in shown], next=following)
+
+
 async def upload(call: Call) -> Created:
     """带来一个 CSV 或 XLSX 文件（请求的内容就是文件）；列名先猜好，等待开始。"""
     query: UploadQuery = call.query
@@ -111,6 +128,7 @@ async def start(call: Call) -> ImportAnswer:
     choices = Choices(body.mode, body.columns, body.list_name, body.basis)
     await choose(call.session, call.path.id, choices)
     await begin(call.session, call.request.app[CLOCK], call.path.id)
+    call.tell(mode=body.mode.value, list=body.list_name)
     return await _one(call)
 
 
@@ -154,6 +172,7 @@ async def _one(call: Call) -> ImportAnswer:
 _READ, _WRITE = Right.SUBSCRIBERS_READ, Right.IMPORTS_WRITE
 _ONE = "/imports/{id}"
 ENDPOINTS = (
+    Endpoint("GET", "/imports", _READ, index, Page[ImportAnswer], query=PageQuery),
     Endpoint(
         "POST",
         "/imports",

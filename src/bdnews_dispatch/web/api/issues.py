@@ -127,6 +127,7 @@ async def push(call: Call) -> Created:
             articles=sum(1 for _ in found.document.articles()),
             warnings=[Warned(code=w.code, message=w.message, line=w.line) for w in found.document.warnings],
         )
+    call.tell(publish=query.publish)
     return Created(answer, f"/issues/{taken.issue.publication}/{taken.issue.total_number}")
 
 

@@ -69,6 +69,7 @@ async def create(call: Call) -> Created:
     name = " ".join(body.name.split())
     await rooms.find_or_make_list(call.session, call.request.app[CLOCK], name)
     await rooms.describe_list(call.session, name, description=body.description, public=body.public)
+    call.tell(public=body.public)
     return Created(await _one(call, name), f"/lists/{name}")
 
 
@@ -81,6 +82,7 @@ async def change(call: Call) -> ListAnswer:
     """更改名单的说明或是否公开。"""
     body: ListChange = call.body
     await rooms.describe_list(call.session, call.path.name, description=body.description, public=body.public)
+    call.tell(public=body.public)
     return await _one(call, call.path.name)
 
 
@@ -91,6 +93,7 @@ async def join(call: Call) -> ListAnswer:
     await rooms.join_list(
         call.session, call.request.app[CLOCK], found.id or 0, [call.path.id], Proof("api", call.origin)
     )
+    call.tell(subscriber=call.path.id)
     return await _one(call, call.path.name)
 
 
@@ -99,6 +102,7 @@ async def leave(call: Call) -> ListAnswer:
     found = await rooms.find_list(call.session, call.path.name)
     await people.find_by_id(call.session, call.path.id)
     await rooms.leave_list(call.session, call.request.app[CLOCK], found.id or 0, [call.path.id], reason="api")
+    call.tell(subscriber=call.path.id)
     return await _one(call, call.path.name)
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError, StatementError
 
+from bdnews_dispatch.bulletins.drafting import ChangedSinceError, SecondPersonError
 from bdnews_dispatch.errors import (
     BdnewsError,
     ImportFileError,
@@ -29,6 +30,8 @@ PREFIX = "/api/"
 CONTENT_TYPE = "application/problem+json"
 #: The database is away: in so many seconds it may be back.
 _RETRY_SECONDS = 5
+#: What to do where somebody else was faster.
+CHANGED = "请重新 GET，再改。"
 
 
 class Detail(BaseModel):
@@ -96,6 +99,10 @@ def problem_response(error: BaseException, *, route: str) -> web.Response:
             problem = _problem(422, error.code, error.message, error.hint, [where])
         case NotFoundError():
             problem = _problem(404, "not_found", error.message, error.hint)
+        case SecondPersonError():
+            problem = _problem(403, "second_person", error.message, error.hint)
+        case ChangedSinceError():
+            problem = _problem(409, "changed", error.message, CHANGED)
         case StateError():
             problem = _problem(409, "state", error.message, error.hint)
         case IntegrityError():

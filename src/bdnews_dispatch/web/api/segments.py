@@ -74,6 +74,7 @@ async def save(call: Call) -> SegmentAnswer:
     publication = app[PUBLICATIONS].named(body.publication)
     await rooms.save_segment(call.session, app[CLOCK], publication, call.path.name, body.rule)
     (found,) = await rooms.find_segments(call.session, [call.path.name.strip()])
+    call.tell(rule=found.rule)
     return await _answer(call, found.name, found.rule, publication.key)
 
 

@@ -149,6 +149,7 @@ async def create(call: Call) -> Created:
         Proof("api", body.evidence or call.origin),
         resubscribe=body.resubscribe,
     )
+    call.tell(status=done.status, publication=publication.key, resubscribe=body.resubscribe)
     return Created(await _one(call.session, done.subscriber_id), f"/subscribers/{done.subscriber_id}")
 
 
@@ -162,14 +163,10 @@ async def end(call: Call) -> SubscriberAnswer:
     body: Unsubscription = call.body
     app = call.request.app
     await people.find_by_id(call.session, call.path.id)
-    await unsubscribe(
-        call.session,
-        app[CLOCK],
-        call.path.id,
-        app[PUBLICATIONS].named(body.publication).key,
-        reason=" ".join(body.reason.split()),
-        origin="api",
-    )
+    key = app[PUBLICATIONS].named(body.publication).key
+    reason = " ".join(body.reason.split())
+    await unsubscribe(call.session, app[CLOCK], call.path.id, key, reason=reason, origin="api")
+    call.tell(publication=key)
     return await _one(call.session, call.path.id)
 
 
@@ -177,6 +174,7 @@ async def add_tag(call: Call) -> SubscriberAnswer:
     """加上一个标签。"""
     await people.find_by_id(call.session, call.path.id)
     await tag_people(call.session, [call.path.id], call.path.tag)
+    call.tell(tag=call.path.tag)
     return await _one(call.session, call.path.id)
 
 
@@ -184,6 +182,7 @@ async def remove_tag(call: Call) -> SubscriberAnswer:
     """去掉一个标签。"""
     await people.find_by_id(call.session, call.path.id)
     await untag_people(call.session, [call.path.id], call.path.tag)
+    call.tell(tag=call.path.tag)
     return await _one(call.session, call.path.id)
 
 
@@ -192,6 +191,7 @@ async def put_attribute(call: Call) -> SubscriberAnswer:
     body: AttributeValue = call.body
     await people.find_by_id(call.session, call.path.id)
     await set_attribute(call.session, call.path.id, call.path.name, body.value)
+    call.tell(attribute=call.path.name)
     return await _one(call.session, call.path.id)
 
 

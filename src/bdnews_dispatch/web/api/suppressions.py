@@ -70,6 +70,7 @@ async def create(call: Call) -> SuppressionAnswer:
         source="api",
         evidence=body.note,
     )
+    call.tell(channel=channel.value)
     statement = select(Suppression).where(Suppression.channel == channel, Suppression.target == target)
     return SuppressionAnswer.model_validate((await call.session.exec(statement)).one())
 
@@ -79,6 +80,7 @@ async def lift(call: Call) -> None:
     body: Lift = call.body
     channel, target = _read(body.target)
     await rooms.lift(call.session, call.request.app[CLOCK], channel, target, note=body.note)
+    call.tell(channel=channel.value)
 
 
 def _read(target: str) -> tuple[Channel, str]:

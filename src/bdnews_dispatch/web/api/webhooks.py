@@ -106,6 +106,7 @@ async def create(call: Call) -> Created:
         description=body.description,
         inside=app[SETTINGS].webhooks.inside,
     )
+    call.tell(names=webhook.names)
     return Created(_with_secret(call, webhook), f"/webhooks/{webhook.id}")
 
 
@@ -136,6 +137,7 @@ async def switch(call: Call) -> WebhookAnswer:
     """停用或启用；启用后补送其间发生的。"""
     body: Switch = call.body
     webhook = await rooms.switch(call.session, call.request.app[CLOCK], call.path.id, on=body.on)
+    call.tell(on=body.on)
     return _answer(call, webhook)
 
 

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.models import ApiToken, AuditEntry, User
 from bdnews_dispatch.accounts.rights import Right
-from bdnews_dispatch.bulletins.models import BulletinDraft
+from bdnews_dispatch.bulletins.models import Bulletin, BulletinDraft
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.models import Issue
@@ -55,8 +55,11 @@ _KINDS: Mapping[str, Kind] = {
     "segment": Kind(N_("细分“%(name)s”"), "/console/segments?name={}", Right.SUBSCRIBERS_READ),
     "import": Kind(N_("导入 %(name)s"), "/console/imports/{}", Right.SUBSCRIBERS_READ),
     "issue": Kind(N_("期 %(name)s"), "/console/issues/{}", Right.ISSUES_READ),
+    "edition": Kind(N_("期 %(name)s"), "", Right.ISSUES_READ),
+    "bulletin": Kind(N_("快讯 %(name)s"), "", Right.BULLETINS_READ),
     "draft": Kind(N_("快讯 %(name)s"), "/console/bulletins/{}", Right.BULLETINS_READ),
     "dispatch": Kind(N_("发送 %(name)s"), "/console/dispatches/{}", Right.DISPATCHES_READ),
+    "delivery": Kind(N_("投递 %(name)s"), "", Right.DISPATCHES_READ),
     "feed": Kind(N_("来源 %(name)s"), "/console/sources/{}", Right.SETTINGS_READ),
     "webhook": Kind(N_("推送 %(name)s"), "/console/webhooks/{}", Right.SETTINGS_READ),
 }
@@ -80,7 +83,11 @@ _OF_API = {
     "lists": "list",
     "segments": "segment",
     "imports": "import",
+    "issues": "edition",
+    "bulletins": "bulletin",
+    "drafts": "draft",
     "dispatches": "dispatch",
+    "deliveries": "delivery",
     "feeds": "feed",
     "webhooks": "webhook",
 }
@@ -143,7 +150,8 @@ async def show(request: web.Request) -> web.Response:
             actions=same(wanted) if wanted else (),
         )
         shown = rows[:ROWS]
-        names = await _names(session, [subject_of(row.action, row.subject) for row in shown])
+        subjects = await _of_issues(session, [subject_of(row.action, row.subject) for row in shown])
+        names = await _names(session, subjects)
     names |= {("user", key.removeprefix("user:")): name for key, name in people.items()}
     named = {f"token:{key}": say(N_("令牌“%(name)s”")) % {"name": row.name} for key, row in tokens.items()}
     paths = {kind: one.path for kind, one in _KINDS.items() if who.may(one.right)}
@@ -152,11 +160,11 @@ async def show(request: web.Request) -> web.Response:
             row.at,
             _actor(row.actor, people, paths, say),
             say(ACTIONS[row.action]) if row.action in ACTIONS else row.action,
-            _subject(row, names, paths, say),
+            _subject(row, subject, names, paths, say),
             [_said(change, say, publication) for change in changes_of(row)],
             row.network,
         )
-        for row in shown
+        for row, subject in zip(shown, subjects, strict=True)
     ]
     offered = {
         N_("用户"): people,
@@ -179,7 +187,10 @@ async def show(request: web.Request) -> web.Response:
 
 
 def subject_of(action: str, code: str) -> Subject:
-    """Out of an entry: `subscriber:7`; of the API's, `subscribers/7`, or the words of its address, as `7 专家`."""
+    """Out of an entry: `subscriber:7`; of the API's, `subscribers/7`, or the words of its address, as `7 专家`.
+
+    An issue of the API's is an `edition`: it goes by its publication and its number, as `dsj 112`.
+    """
     if not action.startswith("api."):
         kind, mark, key = code.partition(":")
         return Subject(kind, key) if mark and kind in _KINDS else Subject("", code)
@@ -187,6 +198,8 @@ def subject_of(action: str, code: str) -> Subject:
     kind = "dispatch" if action == "api.deliveries_decide_all" else _OF_API.get(resource, "")
     if not kind:
         return Subject("", code)
+    if kind == "edition":
+        return Subject(kind, unquote(code).removeprefix("issues/").replace("/", " "))
     place = unquote(code.rpartition("/")[2]) if "/" in code else code
     if kind == "list":
         name, _, member = place.rpartition(" ") if done in {"join", "leave"} else (place, "", "")
@@ -284,18 +297,37 @@ def _actor(code: str, people: Mapping[str, str], paths: Mapping[str, str], say: 
 
 
 def _subject(
-    row: AuditEntry, names: Mapping[tuple[str, str], str], paths: Mapping[str, str], say: Say
+    row: AuditEntry,
+    one: Subject,
+    names: Mapping[tuple[str, str], str],
+    paths: Mapping[str, str],
+    say: Say,
 ) -> Named:
     if row.subject in _THINGS:
         words, path = _THINGS[row.subject]
         return Named(say(words), path)
-    one = subject_of(row.action, row.subject)
     if not one.kind:
         return Named(one.key)
     name = names.get((one.kind, one.key))
     words = name or say(_KINDS[one.kind].words) % {"name": one.key}
     path = paths.get(one.kind, "").format(quote(one.key, safe="")) if name is not None else ""
-    return Named(words, path, one.more)
+    more = "" if one.more in {str(value) for value in row.change.values()} else one.more  # told as a change
+    return Named(words, path, more)
+
+
+async def _of_issues(session: AsyncSession, subjects: Sequence[Subject]) -> Sequence[Subject]:
+    """Editions as the issues that they are, where those are still there."""
+    totals = {one.key.rpartition(" ")[2] for one in subjects if one.kind == "edition"}
+    wanted = [int(total) for total in totals if total.isascii() and total.isdigit() and len(total) < 10]
+    if not wanted:
+        return subjects
+    columns = col(Issue.id), col(Issue.publication), col(Issue.total_number)
+    rows = await session.exec(select(*columns).where(col(Issue.total_number).in_(wanted)))
+    known = {f"{publication} {total}": str(id_) for id_, publication, total in rows}
+    return [
+        Subject("issue", known[one.key]) if one.kind == "edition" and one.key in known else one
+        for one in subjects
+    ]
 
 
 async def _names(session: AsyncSession, subjects: Collection[Subject]) -> dict[tuple[str, str], str]:
@@ -314,6 +346,7 @@ async def _names(session: AsyncSession, subjects: Collection[Subject]) -> dict[t
     for kind, table, name in (
         ("token", ApiToken, "name"),
         ("draft", BulletinDraft, "title"),
+        ("bulletin", Bulletin, "title"),
         ("import", ImportRun, "file_name"),
         ("subscriber", Subscriber, ""),
         ("feed", WatchedFeed, ""),

@@ -32,7 +32,9 @@ async def of_days(request: web.Request) -> web.Response:
     publication, days = publication_asked(request), days_asked(request)
     match request.match_info["file"]:
         case "rates.svg":
-            return await _drawn(request, _rates(request, await latest_issues(request, publication, days)))
+            return await _drawn(
+                request, _rates(request, (await latest_issues(request, publication, days))[0])
+            )
         case "growth.svg":
             return await _drawn(request, _growth(request, await months_of_growth(request, publication, days)))
         case _:
@@ -61,11 +63,22 @@ async def of_section(request: web.Request) -> web.Response:
 
 async def latest_issues(
     request: web.Request, publication: Publication, days: Days
-) -> Sequence[EditionFigures]:
-    """The latest of these days, the earliest of them first."""
-    zone = request.app[SETTINGS].service.timezone
-    async with request.app[DATABASE].read() as session:
-        return (await by_issue(session, publication.key, days.first, days.last, zone))[-LATEST:]
+) -> tuple[Sequence[EditionFigures], bool]:
+    """The latest of these days, the earliest of them first.
+
+    One that was sent today is not read yet: beside others it would look like a failure. It comes tomorrow, unless it
+    is the first of all.
+
+    Returns:
+        Those to compare; whether one waits for tomorrow.
+    """
+    app = request.app
+    zone = app[SETTINGS].service.timezone
+    today = app[CLOCK]().astimezone(zone).date()
+    async with app[DATABASE].read() as session:
+        found = await by_issue(session, publication.key, days.first, days.last, zone)
+    compared = [one for one in found if one.edition.day < today] or found
+    return compared[-LATEST:], len(compared) < len(found)
 
 
 async def months_of_growth(

@@ -38,7 +38,7 @@ async def index(request: web.Request) -> web.Response:
     publication, days = publication_asked(request), days_asked(request)
     first, last = days.first, days.last
     zone = app[SETTINGS].service.timezone
-    editions = await latest_issues(request, publication, days)
+    editions, fresh = await latest_issues(request, publication, days)
     months = await months_of_growth(request, publication, days)
     async with app[DATABASE].read() as session:
         found = await reading.over_time(session, publication.key, first, last, zone)
@@ -56,6 +56,7 @@ async def index(request: web.Request) -> web.Response:
         sections=[(names.get(line.value, line.value), line.figures) for line in sections],
         growth=[(names.get(one.section, one.section), one) for one in moved],
         editions=editions,
+        fresh=fresh,
         usual=medians([one.figures for one in editions]),
         months=months,
         query=query(request, publication=publication.key, since=first, until=last),

@@ -9,24 +9,16 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
-from argon2 import PasswordHasher
+from tests.integration.accounts.conftest import _cheap_hashes
 from tests.integration.web.conftest import clock, sent, site
 from tests.integration.web.readers_site import Site
 
-from bdnews_dispatch.accounts import passwords
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.users import add_user, make_link
 from bdnews_dispatch.web.console.desk import DOORS
 
-__all__ = ["clock", "sent", "site"]
+__all__ = ["_cheap_hashes", "clock", "sent", "site"]
 PASSWORD = "一句我自己记得住的、足够长的话"
-
-
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real hash with low costs: tests/integration/accounts has it at full cost."""
-    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords._nobody.cache_clear()
 
 
 @dataclass

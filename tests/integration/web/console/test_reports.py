@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from tests.integration.reports.test_reading import keeper, touch
 from tests.integration.web.console.conftest import Desk, somebody
 from tests.integration.web.readers_site import Site, words
+from tests.making import document
 
 from bdnews_dispatch.accounts.models import User
 from bdnews_dispatch.accounts.rights import Right, Role
@@ -62,6 +63,21 @@ async def test_a_dispatch_with_all_its_sides(desk: Desk, counted: Delivery) -> N
     assert "导入一份名单" in empty
     for nonsense in ("?since=x&until=9999-99-99", "?publication=none", "?since=0001-01-01"):
         await desk.page(f"{ROOM}{nonsense}")
+
+
+async def test_an_issue_of_today_is_compared_from_tomorrow_on(desk: Desk, counted: Delivery) -> None:
+    site, later = desk.site, "从明天起在这里与各期相比"
+    page = await desk.page(ROOM)
+    assert "最近 1 期" in page, "the first of all is shown at once"
+    assert later not in page
+    site.clock.move(days=7)
+    latest = (await site.send(await site.publish(document(total=113))))[-1]
+    await keeper(site).count(latest.dispatch_id)
+    page = await (await somebody(site, Role.EDITOR)).page(ROOM)
+    assert ("最近 1 期" in page, later in page) == (True, True)
+    site.clock.move(days=1)
+    page = await (await somebody(site, Role.ANALYST)).page(ROOM)
+    assert ("最近 2 期" in page, later in page) == (True, False)
 
 
 async def test_files(desk: Desk, counted: Delivery) -> None:

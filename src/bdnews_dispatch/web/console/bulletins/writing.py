@@ -8,6 +8,7 @@ from aiohttp import web
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
+from bdnews_dispatch.accounts.tokens import tokens
 from bdnews_dispatch.accounts.users import users
 from bdnews_dispatch.bulletins import drafting
 from bdnews_dispatch.bulletins.drafting import Written
@@ -26,7 +27,8 @@ from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.console.previews import frame, look, send_test, whole_page
 from bdnews_dispatch.web.console.reach import check_reach, publication_named, publications_of
 from bdnews_dispatch.web.console.whom import Whom, choices, counts_now, forecast
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
+from bdnews_dispatch.web.faults import N_
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, PAGES, PUBLICATIONS, SETTINGS
 
 ROOM = "/console/bulletins"
 #: What can still be changed.
@@ -39,7 +41,7 @@ async def index(request: web.Request) -> web.Response:
     """Those that wait for a second person, then the newest."""
     async with request.app[DATABASE].read() as session:
         found = await drafting.drafts(session, ROWS, request[WHO].publications)
-        names = await _names(session)
+        names = await _names(request, session)
     return page(request, "bulletins.html", found=found, names=names, templates=drafting.templates())
 
 
@@ -66,7 +68,7 @@ async def create(request: web.Request) -> web.StreamResponse:
             draft = await drafting.begin(
                 session, app[CLOCK], publication.key, request[WHO].actor, _written(request, publication)
             )
-            await note(request, session, "bulletin.write", f"draft:{draft.id}", _said(draft))
+            await note(request, session, "bulletin.write", f"draft:{draft.id}", drafting.told(draft))
     except BdnewsError as error:
         return await _form(request, _typed(request), None, problem=error)
     raise back(f"{ROOM}/{draft.id}", "saved")
@@ -108,7 +110,7 @@ async def save(request: web.Request) -> web.StreamResponse:
                 session,
                 "bulletin.change",
                 f"draft:{draft_id}",
-                {"before": _said(before), "after": _said(draft)},
+                {"before": drafting.told(before), "after": drafting.told(draft)},
             )
     except BdnewsError as error:
         async with app[DATABASE].read() as session:
@@ -152,7 +154,7 @@ async def shown(request: web.Request, *, problem: BdnewsError | None = None) -> 
     draft_id, reached, later = number(request.match_info["id"]), None, False
     async with app[DATABASE].read() as session:
         draft = await drafting.find(session, draft_id)
-        names = await _names(session)
+        names = await _names(request, session)
         sent = await dispatches_of_bulletin(session, draft.bulletin_id) if draft.bulletin_id else []
         if draft.state in _OPEN:
             try:
@@ -240,8 +242,14 @@ async def _parts(
     return dispatch, Contents(draft.publication, (), bulletin)
 
 
-async def _names(session: AsyncSession) -> dict[str, str]:
-    return {f"user:{user.id}": user.name or user.email for user in await users(session)}
+async def _names(request: web.Request, session: AsyncSession) -> dict[str, str]:
+    """Of writers and of who decided, as drafts hold them."""
+    say = request.app[PAGES].words(request)
+    people = {f"user:{user.id}": user.name or user.email for user in await users(session)}
+    programs = {
+        f"token:{one.id}": say(N_("令牌“%(name)s”")) % {"name": one.name} for one in await tokens(session)
+    }
+    return people | programs
 
 
 def _publication(request: web.Request) -> Publication:
@@ -323,18 +331,4 @@ def _values(request: web.Request, draft: BulletinDraft) -> dict[str, Any]:
         "at": draft.at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") if draft.at else "",
         "version": draft.version,
         "publication": draft.publication,
-    }
-
-
-def _said(draft: BulletinDraft) -> dict[str, Any]:
-    """For the audit log: all but the text, of which it has the length."""
-    return {
-        "title": draft.title,
-        "characters": len(draft.body),
-        "urgent": draft.urgent,
-        "ad": draft.ad,
-        "sections": draft.sections,
-        "whom": draft.whom,
-        "at": draft.at.isoformat() if draft.at else None,
-        "version": draft.version,
     }

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.moments import read_moment
-from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue
+from bdnews_dispatch.dispatch.starting import issue_dispatch, start_issue, told
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.issues.publishing import publish
@@ -69,8 +69,7 @@ def moment(request: web.Request) -> datetime:
 async def note_start(request: web.Request, session: AsyncSession, dispatch: Dispatch, *, fresh: bool) -> None:
     """Into the audit log, where something has begun."""
     if fresh:
-        what = {"due_at": dispatch.due_at.isoformat(), "lists": dispatch.lists, "kind": str(dispatch.kind)}
-        await note(request, session, "dispatch.start", f"dispatch:{dispatch.id}", what)
+        await note(request, session, "dispatch.start", f"dispatch:{dispatch.id}", told(dispatch))
 
 
 async def _issue(request: web.Request, session: AsyncSession, issue_id: int) -> Issue:
