@@ -11,7 +11,44 @@ BdnewsError                 anything a person should read: one sentence, what to
 └── TokenError              a link's token is not ours, for another purpose, or over
 
 An expected refusal (suppressed, nothing of interest, duplicate) is no exception: it is a returned reason.
+
+Messages and hints are Chinese, and that is what commands, the API and logs say. One with values in it is a `Phrase`, so
+that a page can say it in English, too: web/language.py translates, a test finds what has no English. A hint helps who
+sits at a page first, and names the command behind that.
 """
+
+from typing import Self
+
+
+class Phrase(str):
+    """A text with values in it: Chinese, filled in, for whoever takes it as a text; a page may say it in English.
+
+    Attributes:
+        template: the text with `%(name)s` where a value goes.
+        values: a list is said with 、 between; a phrase among them is translated, all else stays as it is.
+    """
+
+    __slots__ = ("template", "values")
+
+    template: str
+    values: dict[str, object]
+
+    def __new__(cls, template: str, **values: object) -> Self:
+        """Args: template: of a phrase without more values it is that phrase."""
+        if isinstance(template, cls) and not values:
+            return template
+        phrase = super().__new__(cls, filled(template, values, "、") if values else template)
+        phrase.template, phrase.values = template, values
+        return phrase
+
+
+def filled(template: str, values: dict[str, object], between: str) -> str:
+    """The text. Args: between: what stands between the values of a list."""
+    told = {
+        name: between.join(str(one) for one in value) if isinstance(value, list | tuple) else value
+        for name, value in values.items()
+    }
+    return template % told
 
 
 class BdnewsError(Exception):

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 
 
 class AddressError(BdnewsError):
@@ -77,7 +77,9 @@ def check_address(url: str, inside: Collection[str] = (), *, group: str = "webho
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise AddressError(f"地址“{url[:100]}”读不懂", hint="应为 https://… 的完整地址。") from None
+        raise AddressError(
+            Phrase("地址“%(url)s”读不懂", url=url[:100]), hint="应为 https://… 的完整地址。"
+        ) from None
     named_inside = host.lower() in {name.lower() for name in inside}
     plain = parts.scheme == "http" and (named_inside or group == "feeds")
     if parts.scheme != "https" and not plain:
@@ -91,7 +93,10 @@ def check_address(url: str, inside: Collection[str] = (), *, group: str = "webho
     except ValueError:
         return  # a name: looked at when it is resolved, each time
     if not is_public(host) and not named_inside:
-        raise AddressError(f"{host} 不是公网地址", hint=f"内网的地址，请先把它写进 {group}.inside。")
+        raise AddressError(
+            Phrase("%(host)s 不是公网地址", host=host),
+            hint=Phrase("内网的地址，请先把它写进 %(group)s.inside。", group=group),
+        )
 
 
 def open_session(inside: Collection[str], seconds: float) -> aiohttp.ClientSession:

@@ -15,7 +15,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, encode_basic_auth
 
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 from bdnews_dispatch.settings import SignInSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _PIECE = 16 * 1024
 #: Seconds that what a provider says of itself is kept, and that its clock may be off by.
 _KEPT_FOR = 3600
 _LEEWAY = 60
-_HINT = "请稍后再试，或用邮箱与密码登录；一直如此的话，请管理员看日志里的 provider.failed。"
+_HINT = Phrase("请稍后再试，或用邮箱与密码登录；一直如此的话，请管理员看日志里的 provider.failed。")
 
 
 class ProviderError(BdnewsError):
@@ -179,7 +179,9 @@ class OpenIdProvider:
             ) as response:
                 text = await _bounded(response)
                 if response.status != 200:
-                    raise ProviderError(f"登录服务拒绝了（HTTP {response.status}）", hint=_HINT)
+                    raise ProviderError(
+                        Phrase("登录服务拒绝了（HTTP %(status)s）", status=response.status), hint=_HINT
+                    )
         except (ClientError, TimeoutError, OSError) as error:
             raise ProviderError("连不上登录服务", hint=_HINT) from error
         try:

@@ -11,7 +11,7 @@ from typing import NewType
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 
 #: NIST SP 800-63B §3.1.1.2 asks for 15 where there is no second factor; no rules about kinds of characters.
 SHORTEST = 15
@@ -30,7 +30,8 @@ def check_password(password: str, *, email: str) -> None:
     """Raises: PasswordError: it is too short or too long, of one character only, or the address."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise PasswordError(
-            f"密码应为 {SHORTEST}–{LONGEST} 个字符", hint="用一句自己记得住的话，或由密码管理器生成。"
+            Phrase("密码应为 %(shortest)s–%(most)s 个字符", shortest=SHORTEST, most=LONGEST),
+            hint="用一句自己记得住的话，或由密码管理器生成。",
         )
     if len(set(password)) < 5 or password.casefold() == email.casefold():
         raise PasswordError("这个密码太容易猜到", hint="用一句自己记得住的话，或由密码管理器生成。")

@@ -23,7 +23,7 @@ from bdnews_dispatch.accounts.second_factors import forget_begun, shows
 from bdnews_dispatch.accounts.users import account_of, find_user
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 from bdnews_dispatch.links import Signer
 
 #: A session ends when nobody has used it for so long, and after so long in any case (OWASP ASVS 5.0 §7.3).
@@ -404,7 +404,9 @@ async def _check_tries(session: AsyncSession, clock: Clock, account: str, networ
         number = select(func.count()).where(which, col(SignInFailure.at) > since)
         if (await session.exec(number)).one() >= most:
             minutes = int(TRIES_WITHIN.total_seconds() // 60)
-            raise TooManyTriesError("试的次数太多了", hint=f"请 {minutes} 分钟后再试。")
+            raise TooManyTriesError(
+                "试的次数太多了", hint=Phrase("请 %(minutes)s 分钟后再试。", minutes=minutes)
+            )
 
 
 def _hash(text: str) -> str:

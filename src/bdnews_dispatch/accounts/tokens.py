@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.accounts.models import ApiToken, User
 from bdnews_dispatch.accounts.rights import Right, rights_of
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import BdnewsError, NotFoundError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase
 
 #: What a token looks like: scanners for leaked secrets find it by its front.
 _FORM = re.compile(r"bdn_[A-Za-z0-9_-]{43}")
@@ -72,16 +72,20 @@ async def make_token(
     """
     name = " ".join(name.split())
     if not 0 < len(name) <= LONGEST_NAME:
-        raise BdnewsError(f"令牌的名称应为 1–{LONGEST_NAME} 个字", hint="写明给谁、做什么用。")
+        raise BdnewsError(
+            Phrase("令牌的名称应为 1–%(most)s 个字", most=LONGEST_NAME), hint="写明给谁、做什么用。"
+        )
     if not scope:
-        raise BdnewsError("没有写明令牌可以做什么", hint=f"从这些中选：{'、'.join(Right)}。")
+        raise BdnewsError(
+            "没有写明令牌可以做什么", hint=Phrase("从这些中选：%(rights)s。", rights=list(Right))
+        )
     now = clock()
     if ends_at is not None and ends_at <= now:
         raise BdnewsError("令牌的期限已经过了", hint="请写将来的一天。")
     if user is not None and user.publications:
         raise BdnewsError("只管几种刊物的用户不能建令牌", hint="API 管全部刊物；请管理员建。")
     if user is not None and (beyond := set(scope) - rights_of(user.role, user.publications)):
-        raise BdnewsError(f"您自己没有的权限，令牌也不能有：{'、'.join(sorted(beyond))}")
+        raise BdnewsError(Phrase("您自己没有的权限，令牌也不能有：%(rights)s", rights=sorted(beyond)))
     token = f"bdn_{secrets.token_urlsafe(_BYTES)}"
     row = ApiToken(
         name=name,
@@ -149,7 +153,10 @@ async def revoke(session: AsyncSession, clock: Clock, token_id: int) -> ApiToken
     """It is not good from now on. Raises: NotFoundError: there is none of that number."""
     found = await session.get(ApiToken, token_id)
     if found is None:
-        raise NotFoundError(f"没有编号为 {token_id} 的令牌", hint="用 bdnews tokens list 查看。")
+        raise NotFoundError(
+            Phrase("没有编号为 %(id)s 的令牌", id=token_id),
+            hint="请刷新“设置 › 令牌”；命令行：bdnews tokens list。",
+        )
     if found.revoked_at is None:
         found.revoked_at = clock()
         session.add(found)

@@ -58,7 +58,7 @@ async def add_user(
     ):
         raise BdnewsError("这不是一个邮箱地址", hint="用户以邮箱登录，如 zhang@example.cn。")
     if await find_user(session, email) is not None:
-        raise StateError("已有使用这个邮箱的用户", hint="用 bdnews users list 查看。")
+        raise StateError("已有使用这个邮箱的用户", hint="见“设置 › 用户”；命令行：bdnews users list。")
     user = User(
         email=email,
         email_key=email.casefold(),
@@ -101,7 +101,7 @@ async def named_user(session: AsyncSession, email: str) -> User:
     """Raises: NotFoundError: there is nobody with this address."""
     found = await find_user(session, email)
     if found is None:
-        raise NotFoundError("没有使用这个邮箱的用户", hint="用 bdnews users list 查看。")
+        raise NotFoundError("没有使用这个邮箱的用户", hint="见“设置 › 用户”；命令行：bdnews users list。")
     return found
 
 
@@ -188,7 +188,10 @@ async def choose_password(session: AsyncSession, clock: Clock, secret: str, pass
     """
     user = await user_of_link(session, clock, secret)
     if user is None:
-        raise NotFoundError("这个链接已用过或已过期", hint="请管理员再给一个：bdnews users reset 邮箱。")
+        raise NotFoundError(
+            "这个链接已用过或已过期",
+            hint="请管理员在“设置 › 用户”里再给一个；命令行：bdnews users reset 邮箱。",
+        )
     user.password = password
     forget_begun(user)
     session.add(user)

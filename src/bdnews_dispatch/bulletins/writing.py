@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 
 #: A bulletin is one message; what is longer is an issue.
 MOST_CHARACTERS = 20_000
@@ -17,9 +17,17 @@ LONGEST_TITLE = 100
 def check_words(title: str, body: str) -> None:
     """Whether they could be sent. Raises: BdnewsError: there is no title or text, or too much of them."""
     if not title.strip() or not body.strip():
-        raise BdnewsError("快讯要有标题和正文", hint="用 --title 写标题，--body 指定 Markdown 文件。")
+        raise BdnewsError(
+            "快讯要有标题和正文", hint="两样都写上再保存；命令行：--title 标题，--body Markdown 文件。"
+        )
     if len(title) > LONGEST_TITLE or len(body) > MOST_CHARACTERS:
-        raise BdnewsError(f"快讯标题不超过 {LONGEST_TITLE} 字，正文不超过 {MOST_CHARACTERS} 字")
+        raise BdnewsError(
+            Phrase(
+                "快讯标题不超过 %(title)s 字，正文不超过 %(body)s 字",
+                title=LONGEST_TITLE,
+                body=MOST_CHARACTERS,
+            )
+        )
 
 
 async def write_bulletin(

@@ -113,7 +113,7 @@ def audience(total_number: int, publication: str | None, *, as_json: bool, **tar
             [f"不发：{words.reason(reason)}", -number, "份"] for reason, number in result["left_out"].items()
         ]
         lines += [[f"将发：{words.CHANNELS[way]}", number, "份"] for way, number in result["planned"].items()]
-        lines += words.of_cards(result["wechat"])
+        lines += [[f"  {told}", *rest] for told, *rest in words.of_cards(result["wechat"])]
         return table(lines, ["", "数量", ""])
 
     emit(result, as_json=as_json, text=said)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from bdnews_dispatch.db.sqlite import BUSY_TIMEOUT_MS, PRAGMAS
-from bdnews_dispatch.errors import StorageError
+from bdnews_dispatch.errors import Phrase, StorageError
 
 Result = TypeVar("Result")
 
@@ -154,4 +154,4 @@ def _translated(error: sqlite3.Error) -> StorageError:
         return StorageError(
             "数据库被另一个程序占用了 30 秒以上", hint="放开后自动继续；未写入的都在内存中等待。"
         )
-    return StorageError(f"数据库无法写入：{error}")
+    return StorageError(Phrase("数据库无法写入：%(error)s", error=str(error)))

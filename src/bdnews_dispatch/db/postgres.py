@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from bdnews_dispatch.errors import StorageError
+from bdnews_dispatch.errors import Phrase, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -150,6 +150,7 @@ def _translated(error: Exception) -> StorageError:
         return StorageError("数据库服务器上没有这个数据库", hint="请检查设置 database.url，或先建立数据库。")
     if isinstance(error, (OSError, TimeoutError, *_UNSPOKEN, *_LOST)):
         return StorageError(
-            f"数据库暂不可用（{type(error).__name__}）", hint="恢复后自动继续；未写入的都在内存中等待。"
+            Phrase("数据库暂不可用（%(kind)s）", kind=type(error).__name__),
+            hint="恢复后自动继续；未写入的都在内存中等待。",
         )
-    return StorageError(f"数据库无法写入：{error}")
+    return StorageError(Phrase("数据库无法写入：%(error)s", error=str(error)))

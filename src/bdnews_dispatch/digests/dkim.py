@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from bdnews_dispatch.errors import SettingsError
+from bdnews_dispatch.errors import Phrase, SettingsError
 
 #: Signed once more often than they stand in a head, absent ones too: an added one breaks the signature
 #: (RFC 6376 §8.15). A mailbox shows these or acts on them.
@@ -65,9 +65,10 @@ _DNS_NAME: Final = 253
 #: Heads of different shapes that are remembered; a publication has two or three.
 _SHAPES: Final = 64
 
-_HOW_TO_MAKE: Final = (
-    f"用 openssl genrsa -out 文件 {_LEAST_BITS} 生成 RSA 密钥，"
-    "或用 openssl genpkey -algorithm ed25519 -out 文件 生成 Ed25519 密钥。"
+_HOW_TO_MAKE: Final = Phrase(
+    "用 openssl genrsa -out 文件 %(bits)s 生成 RSA 密钥，"
+    "或用 openssl genpkey -algorithm ed25519 -out 文件 生成 Ed25519 密钥。",
+    bits=_LEAST_BITS,
 )
 
 #: RFC 5322 §2.2: printable ASCII without the colon.
@@ -188,7 +189,9 @@ def load_keys(files: Iterable[tuple[str, str, Path]]) -> list[DkimKey]:
         record = f"{selector}._domainkey.{domain}".lower()
         if record in keys:
             raise SettingsError(
-                f"DKIM 选择器 {selector} 在域名 {domain} 下用了两次",
+                Phrase(
+                    "DKIM 选择器 %(selector)s 在域名 %(domain)s 下用了两次", selector=selector, domain=domain
+                ),
                 hint="每把密钥要有自己的选择器，例如 rsa2026 和 ed2026。",
             )
         keys[record] = DkimKey(domain, selector, _private(path))
@@ -198,18 +201,20 @@ def load_keys(files: Iterable[tuple[str, str, Path]]) -> list[DkimKey]:
 def _check_names(domain: str, selector: str) -> None:
     if not _DOMAIN.fullmatch(domain):
         raise SettingsError(
-            f"DKIM 域名“{domain}”不正确",
+            Phrase("DKIM 域名“%(domain)s”不正确", domain=domain),
             hint="应写成 example.cn 这样的形式；中文域名请写成 xn-- 开头的 ASCII 形式。",
         )
     if not _SELECTOR.fullmatch(selector):
         raise SettingsError(
-            f"DKIM 选择器“{selector}”不正确",
+            Phrase("DKIM 选择器“%(selector)s”不正确", selector=selector),
             hint="只能用字母、数字、连字符和点，连字符和点不能在首尾，例如 s2026。",
         )
     if len(f"{selector}._domainkey.{domain}") > _DNS_NAME:
         raise SettingsError(
-            f"DKIM 选择器 {selector} 与域名 {domain} 合起来太长",
-            hint=f"DNS 名称“选择器._domainkey.域名”最多 {_DNS_NAME} 个字符，请缩短选择器。",
+            Phrase("DKIM 选择器 %(selector)s 与域名 %(domain)s 合起来太长", selector=selector, domain=domain),
+            hint=Phrase(
+                "DNS 名称“选择器._domainkey.域名”最多 %(dns_name)s 个字符，请缩短选择器。", dns_name=_DNS_NAME
+            ),
         )
 
 
@@ -218,26 +223,35 @@ def _private(path: Path) -> rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey:
         pem = path.read_bytes()
     except OSError as error:
         raise SettingsError(
-            f"读不到 DKIM 私钥文件 {path}：{error.strerror}",
+            Phrase("读不到 DKIM 私钥文件 %(path)s：%(reason)s", path=path, reason=error.strerror),
             hint="请确认设置 email.dkim_key、email.dkim_ed25519_key 的路径，以及服务的用户可以读取。",
         ) from error
     try:
         private = load_pem_private_key(pem, password=None)
     except TypeError as error:  # what cryptography raises for a missing password
         raise SettingsError(
-            f"DKIM 私钥文件 {path} 有密码", hint=f"请用 openssl pkey -in {path} -out 新文件 去掉密码。"
+            Phrase("DKIM 私钥文件 %(path)s 有密码", path=path),
+            hint=Phrase("请用 openssl pkey -in %(path)s -out 新文件 去掉密码。", path=path),
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SettingsError(f"文件 {path} 里没有可用的 PEM 私钥", hint=_HOW_TO_MAKE) from error
+        raise SettingsError(
+            Phrase("文件 %(path)s 里没有可用的 PEM 私钥", path=path), hint=_HOW_TO_MAKE
+        ) from error
     if isinstance(private, rsa.RSAPrivateKey):
         if private.key_size < _LEAST_BITS:
             raise SettingsError(
-                f"DKIM 私钥 {path} 只有 {private.key_size} 位，至少要 {_LEAST_BITS} 位", hint=_HOW_TO_MAKE
+                Phrase(
+                    "DKIM 私钥 %(path)s 只有 %(bits)s 位，至少要 %(least_bits)s 位",
+                    path=path,
+                    bits=private.key_size,
+                    least_bits=_LEAST_BITS,
+                ),
+                hint=_HOW_TO_MAKE,
             )
         return private
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return private
-    raise SettingsError(f"DKIM 私钥 {path} 既不是 RSA 也不是 Ed25519", hint=_HOW_TO_MAKE)
+    raise SettingsError(Phrase("DKIM 私钥 %(path)s 既不是 RSA 也不是 Ed25519", path=path), hint=_HOW_TO_MAKE)
 
 
 def _relaxed(head: bytes) -> tuple[_Folded, bytes]:

@@ -18,7 +18,7 @@ from bdnews_dispatch.dispatch.states import (
     DispatchState,
     check_dispatch,
 )
-from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.errors import NotFoundError, Phrase
 from bdnews_dispatch.messaging.outbox import record
 
 
@@ -26,7 +26,10 @@ async def find_dispatch(session: AsyncSession, dispatch_id: int) -> Dispatch:
     """Raises: NotFoundError: there is no such dispatch."""
     found = await session.get(Dispatch, dispatch_id)
     if found is None:
-        raise NotFoundError(f"没有编号为 {dispatch_id} 的发送任务", hint="用 bdnews dispatch list 查看。")
+        raise NotFoundError(
+            Phrase("没有编号为 %(id)s 的发送任务", id=dispatch_id),
+            hint="见“发送”；命令行：bdnews dispatch list。",
+        )
     return found
 
 

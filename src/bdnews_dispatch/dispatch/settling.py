@@ -19,7 +19,7 @@ from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.control import find_dispatch, in_order
 from bdnews_dispatch.dispatch.models import APART, IN_DOUBT, Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
-from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.errors import NotFoundError, Phrase, StateError
 from bdnews_dispatch.subscribers.models import Channel, Subscriber
 
 _APART = f"delivery.{APART}"
@@ -145,7 +145,10 @@ async def tries_of(session: AsyncSession, name: str) -> tuple[Delivery, list[Att
     by_id = [col(Delivery.id) == int(name)] if name.isascii() and name.isdecimal() and len(name) < 19 else []
     found = (await session.exec(select(Delivery).where(or_(col(Delivery.key) == name, *by_id)))).first()
     if found is None:
-        raise NotFoundError(f"没有这份投递：{name}", hint="用 bdnews deliveries list 查看。")
+        raise NotFoundError(
+            Phrase("没有这份投递：%(name)s", name=name),
+            hint="请刷新这一页再选；命令行：bdnews deliveries list。",
+        )
     tries = await session.exec(
         select(Attempt).where(col(Attempt.delivery_id) == found.id).order_by(col(Attempt.id))
     )
@@ -177,16 +180,17 @@ async def resolve(
     known = {delivery.key for delivery in found} | {str(delivery.id) for delivery in found}
     if missing := [name for name in names if name not in known]:
         raise NotFoundError(
-            f"没有这些投递：{'、'.join(missing[:5])}", hint="用 bdnews deliveries list 查看。"
+            Phrase("没有这些投递：%(names)s", names=missing[:5]),
+            hint="请刷新这一页再选；命令行：bdnews deliveries list。",
         )
     if wrong := [
-        f"{delivery.key}（{delivery.state}）"
+        Phrase("%(key)s（%(state)s）", key=delivery.key, state=delivery.state)
         for delivery in found
         if delivery.state is not DeliveryState.UNCERTAIN
     ]:
         raise StateError(
-            f"只能决定处于 uncertain 的投递，这些不是：{'、'.join(wrong[:5])}",
-            hint="没有作任何改动。用 bdnews deliveries list --state uncertain 查看待决定的。",
+            Phrase("只能决定处于 uncertain 的投递，这些不是：%(names)s", names=wrong[:5]),
+            hint="没有作任何改动。请刷新这一页，再看待决定的；命令行：bdnews deliveries list --state uncertain。",
         )
     which = col(Delivery.id).in_([delivery.id for delivery in found])
     return await _decide(session, clock, which, decision)
@@ -237,7 +241,7 @@ async def _check_may_send(session: AsyncSession, which: ColumnElement[bool]) -> 
     )
     if (dispatch_id := cancelled.first()) is not None:
         raise StateError(
-            f"发送任务 {dispatch_id} 已取消，其中的投递不能重发",
+            Phrase("发送任务 %(id)s 已取消，其中的投递不能重发", id=dispatch_id),
             hint="没有作任何改动。可视为已发（sent）或失败（failed）；要让他们收到，请重新分发这一期。",
         )
 

@@ -18,7 +18,7 @@ from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
-from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.errors import NotFoundError, Phrase, StateError
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.subscribers.models import Cadence, Subscriber, Subscription
@@ -60,8 +60,10 @@ async def start_issue(
     """
     if issue.state is not IssueState.PUBLISHED:
         raise StateError(
-            f"总第{issue.total_number}期尚未发布（{issue.state}）",
-            hint=f"先用 bdnews issues publish {issue.total_number} 发布。",
+            Phrase("总第%(total)s期尚未发布（%(state)s）", total=issue.total_number, state=issue.state),
+            hint=Phrase(
+                "请先在“各期”里发布；命令行：bdnews issues publish %(total)s。", total=issue.total_number
+            ),
         )
     earlier = await dispatches_of(session, issue)
     cause = ":".join(part for part in ("issue", str(issue.id), target.name) if part)

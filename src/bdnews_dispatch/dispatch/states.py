@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.errors import Phrase, StateError
 
 
 class DispatchState(StrEnum):
@@ -94,14 +94,20 @@ REACHED = (_S.SENT, _S.DELIVERED, _S.BOUNCED, _S.COMPLAINED)
 def check_dispatch(now: DispatchState, then: DispatchState) -> None:
     """Raises: StateError: a dispatch can't go from `now` to `then`."""
     if then not in DISPATCH_TRANSITIONS[now]:
-        raise StateError(f"发送任务处于 {now}，不能变为 {then}", hint=_allowed(DISPATCH_TRANSITIONS[now]))
+        raise StateError(
+            Phrase("发送任务处于 %(now)s，不能变为 %(then)s", now=now, then=then),
+            hint=_allowed(DISPATCH_TRANSITIONS[now]),
+        )
 
 
 def check_delivery(now: DeliveryState, then: DeliveryState) -> None:
     """Raises: StateError: a delivery can't go from `now` to `then`."""
     if then not in DELIVERY_TRANSITIONS[now]:
-        raise StateError(f"投递处于 {now}，不能变为 {then}", hint=_allowed(DELIVERY_TRANSITIONS[now]))
+        raise StateError(
+            Phrase("投递处于 %(now)s，不能变为 %(then)s", now=now, then=then),
+            hint=_allowed(DELIVERY_TRANSITIONS[now]),
+        )
 
 
 def _allowed(states: frozenset[DispatchState] | frozenset[DeliveryState]) -> str:
-    return f"可以变为：{'、'.join(sorted(states))}。" if states else "这已是最终状态。"
+    return Phrase("可以变为：%(states)s。", states=sorted(states)) if states else Phrase("这已是最终状态。")

@@ -1,8 +1,8 @@
 """Words for the codes of dispatches and deliveries: one table, for whoever shows them to people.
 
-In: a code of the ledger (a state, a kind, a channel, a reason). Out: Chinese words; JSON keeps the codes. Callers:
-cli/, later the console. A reason is one of ours, or what the other side answered: three digits of a relay, a number
-of the WeChat platform.
+In: a code of the ledger (a state, a kind, a channel, a reason). Out: Chinese words, which an English page translates;
+JSON keeps the codes. Callers: cli/, the console. A reason is one of ours, or what the other side answered: three
+digits of a relay, a number of the WeChat platform.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 from bdnews_dispatch.channels.mode_words import MODE_WORDS
 from bdnews_dispatch.dispatch.models import DispatchKind
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
+from bdnews_dispatch.errors import Phrase
 from bdnews_dispatch.subscribers.models import Channel
 
 KINDS: Mapping[str, str] = {
@@ -116,7 +117,7 @@ def reason_words(reason: str) -> str:
     """What a reason means; "" where there is none, or nobody has words for it."""
     if reason.startswith(_RETRY_LIMIT):
         last = reason_words(reason.removeprefix(_RETRY_LIMIT))
-        return f"多次重试未成：{last}" if last else "多次重试未成"
+        return Phrase("多次重试未成：%(reason)s", reason=Phrase(last)) if last else "多次重试未成"
     if reason in _REASONS:
         return _REASONS[reason]
     if reason.partition(":")[0] in _VERDICTS:
@@ -132,7 +133,9 @@ def reason_words(reason: str) -> str:
 
 def with_code(words: str, code: str) -> str:
     """The words, with the code beside them for those who search by it."""
-    return f"{words}（{code}）" if words and code else words or code
+    if not (words and code):
+        return words or code
+    return Phrase("%(words)s（%(code)s）", words=Phrase(words), code=code)
 
 
 def delivery_state(code: str) -> str:
@@ -155,17 +158,24 @@ def mode(code: str) -> str:
 def of_cards(forecast: Mapping[str, Any]) -> list[list[str | int]]:
     """Rows of what cards would do: `CardForecast.as_json()`."""
     modes, closed = forecast["modes"], forecast["closed"]
-    rows: list[list[str | int]] = [[f"  微信以{mode(name)}", number, "份"] for name, number in modes.items()]
+    rows: list[list[str | int]] = [
+        [Phrase("微信以%(mode)s", mode=Phrase(mode(name))), number, "份"] for name, number in modes.items()
+    ]
     if forecast["by_email"]:
-        rows.append([f"  {reason_words('wechat.by_email')}", forecast["by_email"], "份"])
+        rows.append([reason_words("wechat.by_email"), forecast["by_email"], "份"])
     if forecast["nobody"]:
-        rows.append(["  微信各方式都不可用，也没有邮件可改发", forecast["nobody"], "份"])
+        rows.append(["微信各方式都不可用，也没有邮件可改发", forecast["nobody"], "份"])
     for name, number in closed.items():
         which, _, code = name.partition(":")
-        rows.append([f"  不能以{MODE_WORDS.get(which, which)}：{reason_words(code)}", number, "人"])
+        told = Phrase(
+            "不能以%(mode)s：%(reason)s",
+            mode=Phrase(MODE_WORDS.get(which, which)),
+            reason=Phrase(reason_words(code)),
+        )
+        rows.append([told, number, "人"])
     if forecast["masses_used_up"]:
-        rows.append(["  本月群发条数已满，本期不再以群发送达", forecast["masses_used_up"], "人"])
+        rows.append(["本月群发条数已满，本期不再以群发送达", forecast["masses_used_up"], "人"])
     left = forecast["templates_left"]
     if left is not None and modes.get("template", 0) > left:
-        rows.append(["  今日模板消息的余额不足，只剩", left, "条"])
+        rows.append(["今日模板消息的余额不足，只剩", left, "条"])
     return rows

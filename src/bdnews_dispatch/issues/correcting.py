@@ -11,7 +11,7 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import BdnewsError, NotFoundError, StateError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase, StateError
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.editing import articles_of, edited
 from bdnews_dispatch.issues.intake import current_revision, fingerprint
@@ -41,7 +41,9 @@ async def revision_of(session: AsyncSession, issue: Issue, number: int) -> Issue
         )
     ).first()
     if found is None:
-        raise NotFoundError(f"总第{issue.total_number}期没有第 {number} 版")
+        raise NotFoundError(
+            Phrase("总第%(total)s期没有第 %(number)s 版", total=issue.total_number, number=number)
+        )
     return found
 
 
@@ -92,7 +94,9 @@ async def correct(
     _check(document, publication, kind, place, value)
     made = (await session.exec(select(func.count()).where(IssueEdit.issue_id == issue.id))).one()
     if made >= MOST_EDITS:
-        raise BdnewsError(f"一期最多更改 {MOST_EDITS} 处", hint="请在文件里改好，再放入一次。")
+        raise BdnewsError(
+            Phrase("一期最多更改 %(most)s 处", most=MOST_EDITS), hint="请在文件里改好，再放入一次。"
+        )
     assert issue.id is not None  # noqa: S101  # read from the database
     edit = IssueEdit(
         issue_id=issue.id,
@@ -192,4 +196,4 @@ def _check(document: IssueDocument, publication: Publication, kind: EditKind, pl
     if kind is EditKind.TITLE and not value.strip():
         raise BdnewsError("题目不能是空的")
     if len(value) > most:
-        raise BdnewsError(f"最多 {most} 字")
+        raise BdnewsError(Phrase("最多 %(most)s 字", most=most))

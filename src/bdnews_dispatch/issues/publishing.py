@@ -6,7 +6,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.errors import NotFoundError, Phrase, StateError
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.messaging.outbox import record
 
@@ -44,7 +44,14 @@ async def withdraw(session: AsyncSession, clock: Clock, issue: Issue) -> None:
 
 def _move(issue: Issue, then: IssueState) -> None:
     if then not in TRANSITIONS[issue.state]:
-        raise StateError(f"总第{issue.total_number}期处于 {issue.state}，不能变为 {then}")
+        raise StateError(
+            Phrase(
+                "总第%(total)s期处于 %(state)s，不能变为 %(then)s",
+                total=issue.total_number,
+                state=issue.state,
+                then=then,
+            )
+        )
     issue.state = then
 
 
@@ -58,11 +65,18 @@ async def find_issue(session: AsyncSession, publication: str, total_number: int)
     if found is None:
         newest = [str(issue.total_number) for issue in await list_issues(session, (publication,), limit=5)]
         hint = (
-            f"最近的总期号：{'、'.join(newest)}。"
+            Phrase("最近的总期号：%(numbers)s。", numbers=newest)
             if newest
-            else "还没有任何一期，先用 bdnews issues ingest 放入。"
+            else Phrase("还没有任何一期：请把文件放进受监视的文件夹；命令行：bdnews issues ingest。")
         )
-        raise NotFoundError(f"刊物 {publication} 没有总第{total_number}期", hint=hint)
+        raise NotFoundError(
+            Phrase(
+                "刊物 %(publication)s 没有总第%(total_number)s期",
+                publication=publication,
+                total_number=total_number,
+            ),
+            hint=hint,
+        )
     return found
 
 

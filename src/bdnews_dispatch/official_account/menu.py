@@ -9,7 +9,7 @@ Source: Custom_Menus/Creating_Custom-Defined_Menu.html.
 from collections.abc import Sequence
 from typing import Any
 
-from bdnews_dispatch.errors import SettingsError
+from bdnews_dispatch.errors import Phrase, SettingsError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.links import Links
 from bdnews_dispatch.settings import MenuEntry
@@ -38,7 +38,8 @@ def _button(entry: MenuEntry, publication: Publication, links: Links, most: int)
     if entry.below:
         if len(entry.below) > _MOST_BELOW:
             raise SettingsError(
-                f"菜单“{entry.name}”下面有 {len(entry.below)} 项", hint=f"最多 {_MOST_BELOW} 项。"
+                Phrase("菜单“%(name)s”下面有 %(number)s 项", name=entry.name, number=len(entry.below)),
+                hint=Phrase("最多 %(most)s 项。", most=_MOST_BELOW),
             )
         return {
             "name": entry.name,
@@ -67,5 +68,10 @@ def _checked(name: str) -> str:
 def _check_name(name: str, most: int) -> None:
     if len(name.encode()) > most:
         raise SettingsError(
-            f"菜单按钮“{name}”太长", hint=f"这一级最多 {most // 3} 个汉字（{most} 字节）。请改 wechat.menu。"
+            Phrase("菜单按钮“%(name)s”太长", name=name),
+            hint=Phrase(
+                "这一级最多 %(characters)s 个汉字（%(most)s 字节）。请改 wechat.menu。",
+                characters=most // 3,
+                most=most,
+            ),
         )

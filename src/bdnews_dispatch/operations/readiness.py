@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.migrate import current_revision, newest_revision
 from bdnews_dispatch.dispatch.worker import LOOK_SECONDS, Worker
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.telemetry import metrics
 
@@ -66,10 +66,12 @@ class Readiness:
             return self._answer
 
     async def _checks(self) -> AsyncIterator[Check]:
-        yield await _in_time("database", self._check_database, "请查看数据库是否在运行、能否连上。")
-        yield await _in_time("disk", self._check_disk, "请查看数据目录所在的磁盘。")
+        yield await _in_time("database", self._check_database, Phrase("请查看数据库是否在运行、能否连上。"))
+        yield await _in_time("disk", self._check_disk, Phrase("请查看数据目录所在的磁盘。"))
         if self._works:
-            yield await _in_time("queue", self._check_queue, "请查看日志；若持续如此，请重新启动 worker。")
+            yield await _in_time(
+                "queue", self._check_queue, Phrase("请查看日志；若持续如此，请重新启动 worker。")
+            )
             yield self._check_ledger()
             yield self._check_channels()
 
@@ -81,17 +83,25 @@ class Readiness:
             return Check(
                 "database",
                 ok=False,
-                message=f"数据库结构为 {revision or '空'}，应为 {newest}",
+                message=Phrase(
+                    "数据库结构为 %(revision)s，应为 %(newest)s",
+                    revision=revision or Phrase("空"),
+                    newest=newest,
+                ),
                 what_to_do="请用新版程序启动一次，它会升级。",
             )
-        return Check("database", ok=True, message=f"可用，结构 {revision}")
+        return Check("database", ok=True, message=Phrase("可用，结构 %(revision)s", revision=revision))
 
     async def _check_disk(self) -> Check:
         # Where the database is a server and the keys are settings, nobody needs the folder, and it may not be there.
         folder = next(place for place in (self._folder, *self._folder.absolute().parents) if place.exists())
         usage = await asyncio.to_thread(shutil.disk_usage, folder)
         metrics.disk(usage.free, usage.total)
-        message = f"数据目录所在磁盘剩余 {usage.free / 1024**3:.1f} GB，共 {usage.total / 1024**3:.1f} GB"
+        message = Phrase(
+            "数据目录所在磁盘剩余 %(free)s GB，共 %(total)s GB",
+            free=f"{usage.free / 1024**3:.1f}",
+            total=f"{usage.total / 1024**3:.1f}",
+        )
         if usage.free < LOWEST_FREE_BYTES:
             return Check(
                 "disk", ok=False, message=message, what_to_do="请腾出空间；腾出后自动继续，什么都不会丢。"
@@ -114,10 +124,12 @@ class Readiness:
             return Check(
                 "queue",
                 ok=False,
-                message="尚未查看过待办" if worker.looked_at == 0 else f"已有 {ago:.0f} 秒没有查看待办",
+                message=Phrase("尚未查看过待办")
+                if worker.looked_at == 0
+                else Phrase("已有 %(seconds)s 秒没有查看待办", seconds=round(ago)),
                 what_to_do="请查看日志中的 worker.look_failed；若持续如此，请重新启动 worker。",
             )
-        return Check("queue", ok=True, message=f"{sum(waiting.values())} 件待办")
+        return Check("queue", ok=True, message=Phrase("%(number)s 件待办", number=sum(waiting.values())))
 
     def _check_ledger(self) -> Check:
         """Reading may go on where writing does not: a full disk, a quota, a lock that somebody holds."""
@@ -133,8 +145,11 @@ class Readiness:
             return Check(
                 "channels",
                 ok=False,
-                message=f"暂不可用：{'、'.join(broken)}",
-                what_to_do="请运行 bdnews doctor 查明原因；修好后自动继续，什么都不会丢。",
+                message=Phrase("暂不可用：%(ways)s", ways=broken),
+                what_to_do=Phrase(
+                    "请在“设置 › 邮件”或“设置 › 公众号”里测试，或运行 bdnews doctor；"
+                    "修好后自动继续，什么都不会丢。"
+                ),
             )
         return Check("channels", ok=True, message="各通道可用")
 
@@ -144,7 +159,17 @@ async def _in_time(name: str, check: Callable[[], Awaitable[Check]], what_to_do:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await check()
     except TimeoutError:
-        return Check(name, ok=False, message=f"{PATIENCE_SECONDS:.0f} 秒内没有答复", what_to_do=what_to_do)
+        return Check(
+            name,
+            ok=False,
+            message=Phrase("%(seconds)s 秒内没有答复", seconds=round(PATIENCE_SECONDS)),
+            what_to_do=what_to_do,
+        )
     except (SQLAlchemyError, OSError, BdnewsError) as error:
         # The class alone: an error's words may hold a connection string.
-        return Check(name, ok=False, message=f"不可用（{type(error).__name__}）", what_to_do=what_to_do)
+        return Check(
+            name,
+            ok=False,
+            message=Phrase("不可用（%(kind)s）", kind=type(error).__name__),
+            what_to_do=what_to_do,
+        )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import StateError
+from bdnews_dispatch.errors import Phrase, StateError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.links import Signer
 from bdnews_dispatch.subscribers import people
@@ -20,7 +20,7 @@ from bdnews_dispatch.subscribers.fields import read_address, read_openid
 from bdnews_dispatch.subscribers.models import Cadence, Channel, ChannelChoice
 from bdnews_dispatch.subscribers.suppressions import is_suppressed
 
-_COME_BACK = "确是本人要求重新订阅的，加 --resubscribe。"
+_COME_BACK = Phrase("确是本人要求重新订阅的，请选上“本人要求重新订阅”；命令行：--resubscribe。")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,9 @@ async def add_by_hand(
         if before is None:
             before = await last_ended(session, person.id, publication.key)
             if before is not None and not resubscribe:
-                raise StateError(f"此人已退订，保持退订，没有添加（订阅者 {person.id}）", hint=_COME_BACK)
+                raise StateError(
+                    Phrase("此人已退订，保持退订，没有添加（订阅者 %(id)s）", id=person.id), hint=_COME_BACK
+                )
     agreement = Agreement.of(before) if before is not None else Agreement()
     if said.sections is not None:
         agreement = replace(agreement, whole_issue=not said.sections, sections=tuple(said.sections))

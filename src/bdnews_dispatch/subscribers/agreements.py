@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.errors import Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.subscribers.fields import FieldError, known_sections
@@ -56,7 +57,9 @@ class Agreement:
         """
         unknown = [key for key in self.sections if publication.section(key) is None]
         if unknown:
-            raise FieldError("sections", "sections.unknown", f"没有名为“{unknown[0]}”的栏目")
+            raise FieldError(
+                "sections", "sections.unknown", Phrase("没有名为“%(name)s”的栏目", name=unknown[0])
+            )
         wanted = [] if self.whole_issue else known_sections(publication, set(self.sections))
         if not self.whole_issue and not wanted:
             raise FieldError("sections", "sections.none", "请至少选一个栏目，或选整期")

@@ -4,6 +4,7 @@ from sqlalchemy import delete
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.errors import Phrase
 from bdnews_dispatch.subscribers.fields import FieldError, read_attribute
 from bdnews_dispatch.subscribers.models import SubscriberAttribute
 
@@ -18,7 +19,9 @@ async def set_attribute(session: AsyncSession, subscriber_id: int, name: str, te
     """
     name = " ".join(name.split())
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise FieldError("name", "attribute.name", f"名称应为 1–{_LONGEST_NAME} 个字，不含控制字符")
+        raise FieldError(
+            "name", "attribute.name", Phrase("名称应为 1–%(most)s 个字，不含控制字符", most=_LONGEST_NAME)
+        )
     value = read_attribute(name, text)
     if not value:
         await session.execute(

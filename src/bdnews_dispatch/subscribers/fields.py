@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.models import Cadence, ChannelChoice
 
@@ -111,7 +111,9 @@ def read_address(text: str) -> Address:
     """Raises: FieldError: it is no address that mail can be sent to."""
     text = text.strip()
     if len(text) > LONGEST_ADDRESS:
-        raise FieldError("email", "email.too_long", f"邮箱地址过长，最多 {LONGEST_ADDRESS} 个字符")
+        raise FieldError(
+            "email", "email.too_long", Phrase("邮箱地址过长，最多 %(most)s 个字符", most=LONGEST_ADDRESS)
+        )
     local, _, domain = text.partition("@")
     if len(local) <= LONGEST_LOCAL and _PLAIN_LOCAL.fullmatch(local):
         # What stands before the @ is right by its form alone; what follows is asked once for each domain.
@@ -124,8 +126,10 @@ def read_address(text: str) -> Address:
         # `test_environment` takes the reserved .test; nothing is looked up, nothing is sent here.
         checked = validate_email(text, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        problem = "缺少 @" if "@" not in text else "请检查是否有空格、漏字或多余的符号"
-        raise FieldError("email", "email.invalid", f"不是正确的邮箱地址：{problem}") from None
+        problem = Phrase("缺少 @") if "@" not in text else Phrase("请检查是否有空格、漏字或多余的符号")
+        raise FieldError(
+            "email", "email.invalid", Phrase("不是正确的邮箱地址：%(problem)s", problem=problem)
+        ) from None
     return Address(checked.normalized, checked.normalized.casefold())
 
 
@@ -161,7 +165,7 @@ def read_name(text: str) -> str:
     """Raises: FieldError: it is too long or holds control characters."""
     name = " ".join(text.split())
     if len(name) > LONGEST_NAME:
-        raise FieldError("name", "name.too_long", f"姓名过长，最多 {LONGEST_NAME} 个字")
+        raise FieldError("name", "name.too_long", Phrase("姓名过长，最多 %(most)s 个字", most=LONGEST_NAME))
     if _has_control(name):
         raise FieldError("name", "name.control", "姓名里有看不见的控制字符，请删去后重试")
     return name
@@ -178,7 +182,7 @@ class SectionNames:
             for name in (section.key, section.name, section.name_en, *section.aliases)
             if name
         }
-        self._names = "、".join(section.name for section in publication.sections)
+        self._names = [section.name for section in publication.sections]
 
     def read(self, text: str) -> Wish:
         """Args: text: names between | ; 、 or commas; empty, * or 全部 is the whole issue.
@@ -196,7 +200,9 @@ class SectionNames:
             key = self._by_name.get(_folded(name))
             if key is None:
                 raise FieldError(
-                    "sections", "sections.unknown", f"没有名为“{_short(name)}”的栏目；现有：{self._names}"
+                    "sections",
+                    "sections.unknown",
+                    Phrase("没有名为“%(name)s”的栏目；现有：%(names)s", name=_short(name), names=self._names),
                 )
             keys.append(key)
         return Wish(whole=False, sections=self.ordered(keys))
@@ -213,7 +219,10 @@ def read_channel(text: str) -> ChannelChoice:
         raise FieldError(
             "channel",
             "channel.unknown",
-            f"渠道“{_short(text)}”不认识；可填 email（邮件）、wechat（微信）、both（各一份）、either（一份，微信优先）",
+            Phrase(
+                "渠道“%(text)s”不认识；可填 email（邮件）、wechat（微信）、both（各一份）、either（一份，微信优先）",
+                text=_short(text),
+            ),
         )
     return found
 
@@ -225,7 +234,10 @@ def read_cadence(text: str) -> Cadence:
         raise FieldError(
             "cadence",
             "cadence.unknown",
-            f"频率“{_short(text)}”不认识；可填 issue（每期）、weekly（每周）、monthly（每月）、bulletins（只收快讯）",
+            Phrase(
+                "频率“%(text)s”不认识；可填 issue（每期）、weekly（每周）、monthly（每月）、bulletins（只收快讯）",
+                text=_short(text),
+            ),
         )
     return found
 
@@ -235,7 +247,9 @@ def read_language(text: str) -> str:
     found = _LANGUAGES.get(_folded(text))
     if found is None:
         raise FieldError(
-            "language", "language.unknown", f"语言“{_short(text)}”不认识；可填 zh（中文）或 en（英文）"
+            "language",
+            "language.unknown",
+            Phrase("语言“%(text)s”不认识；可填 zh（中文）或 en（英文）", text=_short(text)),
         )
     return found
 
@@ -246,7 +260,11 @@ def read_tags(text: str) -> tuple[str, ...]:
     for tag in tags:
         if len(tag) > LONGEST_TAG or not tag.isprintable():
             raise FieldError(
-                "tags", "tags.invalid", f"标签“{_short(tag)}”不能用：最多 {LONGEST_TAG} 个字，不含控制字符"
+                "tags",
+                "tags.invalid",
+                Phrase(
+                    "标签“%(tag)s”不能用：最多 %(most)s 个字，不含控制字符", tag=_short(tag), most=LONGEST_TAG
+                ),
             )
     return tuple(tags)
 
@@ -256,11 +274,15 @@ def read_attribute(name: str, text: str) -> str:
     value = " ".join(text.split())
     if _has_control(value):
         raise FieldError(
-            f"attr:{name}", "attribute.control", f"“{_short(name)}”里有看不见的控制字符，请删去后重试"
+            f"attr:{name}",
+            "attribute.control",
+            Phrase("“%(name)s”里有看不见的控制字符，请删去后重试", name=_short(name)),
         )
     if len(value) > LONGEST_VALUE:
         raise FieldError(
-            f"attr:{name}", "attribute.too_long", f"“{_short(name)}”过长，最多 {LONGEST_VALUE} 个字"
+            f"attr:{name}",
+            "attribute.too_long",
+            Phrase("“%(name)s”过长，最多 %(most)s 个字", name=_short(name), most=LONGEST_VALUE),
         )
     return value
 
@@ -275,11 +297,13 @@ def natural_channel(*, has_email: bool, has_openid: bool) -> ChannelChoice:
 def check_reachable(channel: ChannelChoice, *, has_email: bool, has_openid: bool) -> None:
     """Raises: FieldError: the way needs an address or openid that is not there."""
     there = {"email": has_email, "wechat": has_openid}
-    words = {"email": ("邮件", "邮箱"), "wechat": ("微信", "openid")}
+    words = {"email": (Phrase("邮件"), Phrase("邮箱")), "wechat": (Phrase("微信"), "openid")}
     for way in channel.channels:
         if not there[way]:
             raise FieldError(
-                "channel", "channel.unreachable", f"渠道选了{words[way][0]}，但没有{words[way][1]}"
+                "channel",
+                "channel.unreachable",
+                Phrase("渠道选了%(way)s，但没有%(place)s", way=words[way][0], place=words[way][1]),
             )
 
 

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.statements import insert_new
-from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.errors import NotFoundError, Phrase
 from bdnews_dispatch.subscribers.agreements import Proof
 from bdnews_dispatch.subscribers.models import ListMembership, MailingList
 
@@ -34,8 +34,11 @@ async def find_list(session: AsyncSession, name: str) -> MailingList:
     statement = select(MailingList).where(col(MailingList.name) == name)
     found: MailingList | None = (await session.execute(statement)).scalar_one_or_none()
     if found is None:
-        there = "、".join(await list_names(session))
-        raise NotFoundError(f"没有名为“{name}”的名单", hint=f"现有名单：{there or '（无）'}。")
+        there = await list_names(session)
+        raise NotFoundError(
+            Phrase("没有名为“%(name)s”的名单", name=name),
+            hint=Phrase("现有名单：%(there)s。", there=there or Phrase("（无）")),
+        )
     return found
 
 

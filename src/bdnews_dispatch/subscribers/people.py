@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import NotFoundError, StateError
+from bdnews_dispatch.errors import NotFoundError, Phrase, StateError
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof, agree, current
 from bdnews_dispatch.subscribers.fields import (
@@ -126,7 +126,7 @@ async def find_by_id(session: AsyncSession, subscriber_id: int) -> Subscriber:
     """Raises: NotFoundError: there is no such subscriber."""
     found = await session.get(Subscriber, subscriber_id)
     if found is None:
-        raise NotFoundError(f"没有编号为 {subscriber_id} 的订阅者")
+        raise NotFoundError(Phrase("没有编号为 %(id)s 的订阅者", id=subscriber_id))
     return found
 
 

@@ -26,7 +26,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import BEIJING, Clock
-from bdnews_dispatch.errors import BdnewsError, NotFoundError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.fields import LONGEST_NAME
 from bdnews_dispatch.subscribers.models import (
@@ -278,17 +278,20 @@ def read_rule(data: object, publication: Publication | None = None) -> Any:
         rule = _RULE.validate_python(data)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "规则"
+        where = ".".join(str(part) for part in problem["loc"]) or Phrase("规则")
         raise SegmentError(
-            f"细分规则的 {where} 不对：{problem['msg']}",
-            hint=f"每个条件写 field（{'、'.join(FIELDS)}）及其取值；组合写 all、any 或 none。",
+            Phrase("细分规则的 %(where)s 不对：%(reason)s", where=where, reason=problem["msg"]),
+            hint=Phrase(
+                "每个条件写 field（%(fields)s）及其取值；组合写 all、any 或 none。", fields=list(FIELDS)
+            ),
         ) from None
     if publication is not None:
         known = set(publication.section_keys)
         for part in _parts(rule):
             if isinstance(part, Reads) and (unknown := [key for key in part.any_of if key not in known]):
                 raise SegmentError(
-                    f"没有键为“{unknown[0]}”的栏目", hint=f"现有：{'、'.join(publication.section_keys)}。"
+                    Phrase("没有键为“%(name)s”的栏目", name=unknown[0]),
+                    hint=Phrase("现有：%(keys)s。", keys=list(publication.section_keys)),
                 )
     return rule
 
@@ -301,7 +304,7 @@ def _measure(data: object) -> None:
             return
         number += len(level)
         if number > MOST_CONDITIONS:
-            raise SegmentError(f"细分规则最多 {MOST_CONDITIONS} 个条件")
+            raise SegmentError(Phrase("细分规则最多 %(most)s 个条件", most=MOST_CONDITIONS))
         level = [
             part
             for one in level
@@ -311,7 +314,7 @@ def _measure(data: object) -> None:
             for part in one[group]
         ]
     if level:
-        raise SegmentError(f"细分规则最多嵌套 {DEEPEST} 层")
+        raise SegmentError(Phrase("细分规则最多嵌套 %(most)s 层", most=DEEPEST))
 
 
 def _parts(rule: Any) -> list[Any]:
@@ -348,7 +351,7 @@ async def save_segment(
     """
     name = name.strip()
     if not 0 < len(name) <= LONGEST_NAME:
-        raise SegmentError(f"细分的名称应为 1–{LONGEST_NAME} 个字")
+        raise SegmentError(Phrase("细分的名称应为 1–%(most)s 个字", most=LONGEST_NAME))
     data = read_rule(rule, publication).model_dump(mode="json", exclude_none=True)
     found = (await session.execute(select(Segment).where(col(Segment.name) == name))).scalar_one_or_none()
     if found is None:
@@ -367,8 +370,11 @@ async def find_segments(session: AsyncSession, names: Sequence[str]) -> list[Seg
     found = {row.name: row for row in (await session.execute(select(Segment))).scalars()}
     for name in names:
         if name not in found:
-            there = "、".join(sorted(found)) or "（无）"
-            raise NotFoundError(f"没有名为“{name}”的细分", hint=f"现有细分：{there}。")
+            there = sorted(found) or Phrase("（无）")
+            raise NotFoundError(
+                Phrase("没有名为“%(name)s”的细分", name=name),
+                hint=Phrase("现有细分：%(there)s。", there=there),
+            )
     return [found[name] for name in names]
 
 

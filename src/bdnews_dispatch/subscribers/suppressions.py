@@ -97,7 +97,7 @@ async def lift(session: AsyncSession, clock: Clock, channel: Channel, target: st
     statement = select(Suppression).where(Suppression.channel == channel, Suppression.target == target)
     row = (await session.exec(statement)).first()
     if row is None:
-        raise NotFoundError("停发名单里没有这个地址", hint="用 bdnews suppressions list 查看。")
+        raise NotFoundError("停发名单里没有这个地址", hint="可能已经解除；命令行：bdnews suppressions list。")
     session.add(
         LiftedSuppression(
             channel=row.channel,

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, not_, or_, true
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.errors import NotFoundError
+from bdnews_dispatch.errors import NotFoundError, Phrase
 from bdnews_dispatch.subscribers.models import MailingList
 from bdnews_dispatch.subscribers.segments import find_segments, on_a_list, read_rule
 
@@ -105,7 +105,8 @@ async def _check_lists(session: AsyncSession, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise NotFoundError(
-                f"没有名为“{name}”的名单", hint=f"现有名单：{'、'.join(sorted(known)) or '（无）'}。"
+                Phrase("没有名为“%(name)s”的名单", name=name),
+                hint=Phrase("现有名单：%(there)s。", there=sorted(known) or Phrase("（无）")),
             )
 
 

@@ -10,7 +10,7 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import BdnewsError, NotFoundError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.safe_client import check_address
 from bdnews_dispatch.watched_feeds.models import FeedEntry, WatchedFeed
@@ -51,10 +51,10 @@ async def add(
         raise BdnewsError("地址超过 500 个字符")
     known = publications.named(publication)
     if (await session.exec(select(WatchedFeed.id).where(WatchedFeed.url == url))).first() is not None:
-        raise WatchedAlreadyError("这个地址已经在读取", hint="用 bdnews feeds list 查看。")
+        raise WatchedAlreadyError("这个地址已经在读取", hint="见下面的列表；命令行：bdnews feeds list。")
     number = (await session.exec(select(func.count()).select_from(WatchedFeed))).one()
     if number >= _MOST:
-        raise BdnewsError(f"最多 {_MOST} 个来源", hint="请先删去不用的。")
+        raise BdnewsError(Phrase("最多 %(most)s 个来源", most=_MOST), hint="请先删去不用的。")
     feed = WatchedFeed(
         url=url,
         publication=known.key,
@@ -89,7 +89,10 @@ async def find(session: AsyncSession, feed_id: int) -> WatchedFeed:
     """Raises: NotFoundError: there is none."""
     found = await session.get(WatchedFeed, feed_id)
     if found is None:
-        raise NotFoundError(f"没有编号为 {feed_id} 的来源", hint="用 bdnews feeds list 查看。")
+        raise NotFoundError(
+            Phrase("没有编号为 %(id)s 的来源", id=feed_id),
+            hint="见“设置 › 来源”；命令行：bdnews feeds list。",
+        )
     return found
 
 

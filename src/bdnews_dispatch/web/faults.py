@@ -14,6 +14,7 @@ from bdnews_dispatch.subscribers.requests import TooManyError
 from bdnews_dispatch.web.api.problems import PREFIX, problem_response
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import PAGES
+from bdnews_dispatch.web.language import said_by
 from bdnews_dispatch.web.reader import ErasedError
 
 logger = logging.getLogger(__name__)
@@ -118,9 +119,9 @@ def _page(request: web.Request, status: int, fault: Fault) -> web.StreamResponse
         request,
         "fault.html",
         status=status,
-        title=words(fault.title),
+        title=said_by(words, fault.title),
         kept=words(fault.kept),
-        hint=words(fault.hint) if fault.hint else "",
+        hint=said_by(words, fault.hint),
         within=WHO in request,
     )
 

@@ -7,13 +7,15 @@ source.
 
 import gettext
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aiohttp import web
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from yarl import URL
+
+from bdnews_dispatch.errors import Phrase, filled
 
 LANGUAGES = ("zh", "en")
 #: What the user who has signed in has chosen; set by the console's door.
@@ -36,6 +38,30 @@ def load_translations() -> Mapping[str, gettext.NullTranslations]:
     compiled.seek(0)
     found["en"] = gettext.GNUTranslations(compiled)
     return found
+
+
+def said_by(translate: Callable[[str], str], text: str) -> str:
+    """An error's message or hint in another language; as it is, where there are no words for it."""
+    if not text:
+        return ""
+    if not isinstance(text, Phrase):
+        return translate(text)
+    template = translate(text.template)
+    if not text.values:
+        return template
+    if template == text.template and not template.isascii():
+        return str(text)
+    values = {
+        name: [_value(translate, one) for one in value]
+        if isinstance(value, list | tuple)
+        else _value(translate, value)
+        for name, value in text.values.items()
+    }
+    return filled(template, values, translate("、"))
+
+
+def _value(translate: Callable[[str], str], value: object) -> object:
+    return said_by(translate, value) if isinstance(value, Phrase) else value
 
 
 def language_of(request: web.Request) -> str:

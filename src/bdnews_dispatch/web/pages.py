@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bdnews_dispatch.clock import beijing
 from bdnews_dispatch.digests.facts import heading_text, number_text
@@ -22,7 +22,7 @@ from bdnews_dispatch.digests.typography import typeset
 from bdnews_dispatch.dispatch.words import of_cards, reason_words
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.web.language import here_of, in_language, language_of, load_translations
+from bdnews_dispatch.web.language import here_of, in_language, language_of, load_translations, said_by
 
 _HERE = Path(__file__).parent
 ASSETS = _HERE / "assets"
@@ -64,6 +64,8 @@ class Pages:
             "heading": lambda document: heading_text(document, language),
             "number": lambda document: number_text(document, language),
             "date": lambda day: date_text(day, language),
+            "room_name": lambda name: self.room_name(name, language),
+            "said": lambda text: self.said(text, language),
             "reason_words": reason_words,
             "card_rows": of_cards,
             "moment": lambda at: _moment(at, language),
@@ -71,6 +73,18 @@ class Pages:
             "qr": lambda url, title: Markup(qr_svg(url, title=title)),  # noqa: S704  # our own SVG, title escaped
         }
         return environment
+
+    def said(self, text: str, language: str) -> Markup:
+        """An error's message or hint; marked as Chinese on an English page that has no words for it."""
+        words = said_by(self._translations[language].gettext, text)
+        if language == "zh" or words != text or text.isascii():
+            return escape(words)
+        return Markup('<span lang="{}">{}</span>').format(_TAGS["zh"], words)
+
+    def room_name(self, name: str, language: str) -> str:
+        """A word of the console's navigation: in English often the plural of what it means elsewhere."""
+        found = self._translations[language].pgettext("room", name)
+        return self._translations[language].gettext(name) if found == name else found
 
     def words(self, request: web.Request) -> Callable[[str], str]:
         """Translates into the request's language."""

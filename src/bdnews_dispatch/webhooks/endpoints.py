@@ -11,7 +11,7 @@ from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import BdnewsError, NotFoundError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.safe_client import check_address
 from bdnews_dispatch.webhooks.models import Webhook, WebhookTry
@@ -38,10 +38,12 @@ async def add(
     check_address(url, inside)
     for name in names:
         if not _NAME.fullmatch(name) or len(name) > 64:
-            raise BdnewsError(f"事件名“{name[:64]}”写得不对", hint="如 issue.published，或 dispatch.*。")
+            raise BdnewsError(
+                Phrase("事件名“%(name)s”写得不对", name=name[:64]), hint="如 issue.published，或 dispatch.*。"
+            )
     number = (await session.exec(select(func.count()).select_from(Webhook))).one()
     if number >= _MOST:
-        raise BdnewsError(f"最多 {_MOST} 个推送地址", hint="请先删去不用的。")
+        raise BdnewsError(Phrase("最多 %(most)s 个推送地址", most=_MOST), hint="请先删去不用的。")
     newest = (await session.exec(select(func.max(Event.id)))).one()
     webhook = Webhook(
         url=url[:500],
@@ -71,7 +73,10 @@ async def find(session: AsyncSession, webhook_id: int) -> Webhook:
     """Raises: NotFoundError: there is none."""
     found = await session.get(Webhook, webhook_id)
     if found is None:
-        raise NotFoundError(f"没有编号为 {webhook_id} 的推送地址", hint="用 bdnews webhooks list 查看。")
+        raise NotFoundError(
+            Phrase("没有编号为 %(id)s 的推送地址", id=webhook_id),
+            hint="见“设置 › 推送”；命令行：bdnews webhooks list。",
+        )
     return found
 
 

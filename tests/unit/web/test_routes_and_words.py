@@ -4,6 +4,7 @@ import re
 
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
+from tests.unit.web import error_words
 
 from bdnews_dispatch.digests.inline import runs
 from bdnews_dispatch.dispatch.words import DELIVERY_STATES, DISPATCH_STATES
@@ -36,6 +37,7 @@ def test_every_text_has_an_english_one() -> None:
     for module in TEMPLATES.parent.rglob("*.py"):
         found = extract_from_file("python", module, keywords={"_": None, "N_": None})
         wanted |= {message for _, message, _, _ in found if isinstance(message, str)}
+    wanted |= error_words.words()
     with po_file("en").open("rb") as file:
         catalogue = read_po(file, locale="en", abort_invalid=True)
     english = {message.id: message.string for message in catalogue if message.id}

@@ -1,12 +1,13 @@
 """Settings as pages show them: each one is explained, no secret is there, what is said to change one works."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bdnews_dispatch.settings import Place, Settings, load_settings, read_settings
 from bdnews_dispatch.shipped import shipped
-from bdnews_dispatch.web.console.settings.explanations import explanations, read_explanations
+from bdnews_dispatch.web.console.settings.explanations import explanations, read_comments
 from bdnews_dispatch.web.console.settings.overview import GROUPS
 from bdnews_dispatch.web.console.settings.values import shown, toml, without_passwords
 
@@ -33,7 +34,7 @@ one = 1
 
 
 def test_comments_are_read_where_they_stand() -> None:
-    found = read_explanations(SAMPLE)
+    found = read_comments(SAMPLE)
     assert found.groups == {"first": "of the first"}
     assert found.keys == {
         "first.plain": "behind it",
@@ -44,13 +45,26 @@ def test_comments_are_read_where_they_stand() -> None:
     }
 
 
-def test_every_setting_is_explained() -> None:
-    """What has no comment in config/bdnews.toml can't be explained on the page: write one there."""
-    told = explanations().keys
-    for group, field in Settings.model_fields.items():
-        assert field.annotation is not None
-        for key in field.annotation.model_fields:
-            assert told.get(f"{group}.{key}"), f"{group}.{key}"
+@pytest.mark.parametrize(("language", "file"), [("zh", "explanations.zh-CN.toml"), ("en", "bdnews.toml")])
+def test_every_setting_is_explained_in_both_languages(language: str, file: str) -> None:
+    """What is missing is written into that file of config/; words about a setting that is gone are taken out."""
+    names = {
+        f"{group}.{key}"
+        for group, field in Settings.model_fields.items()
+        if field.annotation is not None
+        for key in field.annotation.model_fields
+    }
+    told = explanations(language)
+    assert {name for name in names if not told.keys.get(name, "").strip()} == set(), file
+    assert set(told.keys) - names == set(), file
+    assert set(told.groups) == set(explanations("en").groups), file
+
+
+def test_explanations_are_in_their_language() -> None:
+    chinese = re.compile(r"[\u4e00-\u9fff]")
+    assert [name for name, words in explanations("zh").keys.items() if not chinese.search(words)] == []
+    # Words of the platform's own may stand in the English ones; never a sentence.
+    assert [name for name, words in explanations("en").keys.items() if re.search(r"[。；，]", words)] == []
 
 
 def test_every_group_has_words_in_the_order_of_the_file() -> None:

@@ -29,7 +29,7 @@ from bdnews_dispatch.channels.email.pipelining import PipelinedLine
 from bdnews_dispatch.channels.email.pool import LinePool
 from bdnews_dispatch.channels.email.replies import ReplyRules
 from bdnews_dispatch.channels.outcome import Gate, Outcome, OutcomeKind
-from bdnews_dispatch.errors import ChannelError
+from bdnews_dispatch.errors import ChannelError, Phrase
 
 _log = logging.getLogger(__name__)
 
@@ -130,19 +130,21 @@ class EmailChannel:
         try:
             response = await connection.noop()
             passed("noop")
-            parts = [
-                f"{self._settings.host}:{self._settings.port}",
-                connection.cipher or "明文",
-                f"已登录 {self._settings.username}" if self._settings.username else "未登录",
-                f"服务器 {connection.greeting}",
-                f"NOOP {response.code}",
-                "支持 " + " ".join(sorted(connection.extensions)).upper(),
-            ]
+            user = self._settings.username
+            said = Phrase(
+                "%(where)s，%(cipher)s，%(user)s，服务器 %(greeting)s，NOOP %(code)s，支持 %(extensions)s",
+                where=f"{self._settings.host}:{self._settings.port}",
+                cipher=connection.cipher or Phrase("明文"),
+                user=Phrase("已登录 %(user)s", user=user) if user else Phrase("未登录"),
+                greeting=connection.greeting,
+                code=response.code,
+                extensions=" ".join(sorted(connection.extensions)).upper(),
+            )
         except (aiosmtplib.SMTPException, OSError) as error:
             raise ChannelError("邮件中继接受了连接，但没有回答 NOOP", hint="请查看中继的日志。") from error
         finally:
             await connection.quit()
-        return "，".join(parts)
+        return said
 
     async def _connect(self, passed: Passed = unheard) -> Connection:
         if self._settings.security != "none" and self._tls is None:

@@ -15,7 +15,7 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from bdnews_dispatch.channels.outcome import Remedy
-from bdnews_dispatch.errors import ChannelError
+from bdnews_dispatch.errors import ChannelError, Phrase
 
 #: For QUIT and for RSET on an idle connection: politeness must not hold a slot.
 SHORT_TIMEOUT_SECONDS = 5.0
@@ -257,13 +257,18 @@ async def _connect(client: aiosmtplib.SMTP, where: str) -> None:
         await client.connect()
     except aiosmtplib.SMTPConnectResponseError as error:
         raise RelayError(
-            f"邮件中继 {where} 拒绝了连接：{error.code} {error.message[:200]}",
+            Phrase(
+                "邮件中继 %(where)s 拒绝了连接：%(code)s %(said)s",
+                where=where,
+                code=error.code,
+                said=error.message[:200],
+            ),
             code=str(error.code),
             hint="请向中继的管理员确认本机是否允许连接，或稍后再试。",
         ) from error
     except aiosmtplib.SMTPTimeoutError as error:
         raise RelayError(
-            f"连接邮件中继 {where} 超时",
+            Phrase("连接邮件中继 %(where)s 超时", where=where),
             code="connect.timeout",
             hint="请检查网络、防火墙，以及 email.host 与 email.port。",
         ) from error
@@ -277,12 +282,12 @@ async def _connect(client: aiosmtplib.SMTP, where: str) -> None:
             error, UnicodeError
         ):  # no name: `smtp..example.cn`
             raise RelayError(
-                f"找不到邮件中继的主机 {where}",
+                Phrase("找不到邮件中继的主机 %(where)s", where=where),
                 code="connect.dns",
                 hint="请检查 email.host 与本机的域名解析。",
             ) from error
         raise RelayError(
-            f"连不上邮件中继 {where}",
+            Phrase("连不上邮件中继 %(where)s", where=where),
             code="connect.refused",
             hint="请检查中继是否在运行，以及 email.host 与 email.port。",
         ) from error
@@ -296,7 +301,13 @@ async def _greet(client: aiosmtplib.SMTP, where: str) -> None:
             await client.helo()
     except aiosmtplib.SMTPResponseException as error:
         raise RelayError(
-            f"邮件中继 {where} 不接受 EHLO：{error.code} {error.message[:200]}", code=str(error.code)
+            Phrase(
+                "邮件中继 %(where)s 不接受 EHLO：%(code)s %(said)s",
+                where=where,
+                code=error.code,
+                said=error.message[:200],
+            ),
+            code=str(error.code),
         ) from error
     except (aiosmtplib.SMTPException, OSError) as error:
         raise _lost(where) from error
@@ -305,7 +316,7 @@ async def _greet(client: aiosmtplib.SMTP, where: str) -> None:
 async def _secure(client: aiosmtplib.SMTP, where: str) -> None:
     if not client.supports_extension("starttls"):
         raise RelayError(
-            f"邮件中继 {where} 不提供 STARTTLS，没有发出任何邮件",
+            Phrase("邮件中继 %(where)s 不提供 STARTTLS，没有发出任何邮件", where=where),
             code="tls.not_offered",
             hint="设为 starttls 时绝不明文发送。请确认端口（通常是 587），或改用 tls（通常是 465）。",
             remedy=Remedy.STOP_CHANNEL,
@@ -316,7 +327,12 @@ async def _secure(client: aiosmtplib.SMTP, where: str) -> None:
         raise _tls_error(error, where) from error
     except aiosmtplib.SMTPResponseException as error:
         raise RelayError(
-            f"邮件中继 {where} 拒绝了 STARTTLS：{error.code} {error.message[:200]}",
+            Phrase(
+                "邮件中继 %(where)s 拒绝了 STARTTLS：%(code)s %(said)s",
+                where=where,
+                code=error.code,
+                said=error.message[:200],
+            ),
             code="tls.refused",
             remedy=Remedy.STOP_CHANNEL if error.code >= 500 else Remedy.NONE,
         ) from error
@@ -331,7 +347,12 @@ async def _sign_in(client: aiosmtplib.SMTP, settings: RelaySettings, where: str)
     except aiosmtplib.SMTPAuthenticationError as error:
         temporary = 400 <= error.code < 500
         raise RelayError(
-            f"邮件中继 {where} 不接受登录：{error.code} {error.message[:200]}",
+            Phrase(
+                "邮件中继 %(where)s 不接受登录：%(code)s %(said)s",
+                where=where,
+                code=error.code,
+                said=error.message[:200],
+            ),
             code="auth.temporary" if temporary else "auth.failed",
             hint=""
             if temporary
@@ -342,7 +363,7 @@ async def _sign_in(client: aiosmtplib.SMTP, settings: RelaySettings, where: str)
         raise _lost(where) from error
     except aiosmtplib.SMTPException as error:
         raise RelayError(
-            f"邮件中继 {where} 没有提供可用的登录方式",
+            Phrase("邮件中继 %(where)s 没有提供可用的登录方式", where=where),
             code="auth.not_offered",
             hint="多数中继只在加密之后才允许登录：请把 email.security 设为 starttls 或 tls。",
             remedy=Remedy.STOP_CHANNEL,
@@ -352,13 +373,21 @@ async def _sign_in(client: aiosmtplib.SMTP, settings: RelaySettings, where: str)
 def _tls_error(error: ssl.SSLError, where: str) -> RelayError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return RelayError(
-            f"邮件中继 {where} 的证书不可信：{error.verify_message}，没有发出任何邮件",
+            Phrase(
+                "邮件中继 %(where)s 的证书不可信：%(reason)s，没有发出任何邮件",
+                where=where,
+                reason=error.verify_message,
+            ),
             code="tls.certificate",
             hint="请核对 email.host 与证书上的名称、证书的有效期；内部 CA 可用环境变量 SSL_CERT_FILE 指定。",
             remedy=Remedy.STOP_CHANNEL,
         )
     return RelayError(
-        f"与邮件中继 {where} 建立 TLS 失败：{error.reason or error}，没有发出任何邮件",
+        Phrase(
+            "与邮件中继 %(where)s 建立 TLS 失败：%(reason)s，没有发出任何邮件",
+            where=where,
+            reason=error.reason or error,
+        ),
         code="tls.failed",
         hint="请确认 email.security 与端口相符：465 通常是 tls，587 通常是 starttls。",
         remedy=Remedy.STOP_CHANNEL,
@@ -367,5 +396,7 @@ def _tls_error(error: ssl.SSLError, where: str) -> RelayError:
 
 def _lost(where: str) -> RelayError:
     return RelayError(
-        f"与邮件中继 {where} 的连接在握手时中断", code="connect.lost", hint="请查看中继的日志，或稍后再试。"
+        Phrase("与邮件中继 %(where)s 的连接在握手时中断", where=where),
+        code="connect.lost",
+        hint="请查看中继的日志，或稍后再试。",
     )

@@ -14,7 +14,7 @@ from typing import Protocol
 from bdnews_dispatch.channels.wechat.client import AsyncWeChatClient
 from bdnews_dispatch.channels.wechat.fields import check_template
 from bdnews_dispatch.channels.wechat.modes import ModeSettings
-from bdnews_dispatch.errors import ChannelError
+from bdnews_dispatch.errors import ChannelError, Phrase
 
 _NOTICES = "https://api.weixin.qq.com/wxaapi/newtmpl/gettemplate"
 _ONE_TIME, _LONG_TERM = 2, 3
@@ -59,7 +59,7 @@ async def check_account(
         "getcallbackip"
     )  # a token may be one that was taken away since; an address, one not allowed
     passed("call")
-    parts = [f"{settings.api_base}，appid {settings.appid}：access_token 正常"]
+    said = Phrase("%(api)s，appid %(appid)s：access_token 正常", api=settings.api_base, appid=settings.appid)
     if "template" in settings.modes:
         answer = await client.template.get_all_private_template()
         known = {
@@ -74,7 +74,8 @@ async def check_account(
             settings.template_fields,
             known,
         )
-        parts.append(f"模板可用，字段 {'、'.join(settings.template_fields)} 相符")
+        more = Phrase("模板可用，字段 %(fields)s 相符", fields=list(settings.template_fields))
+        said = Phrase("%(said)s，%(more)s", said=said, more=more)
         passed("template")
     notices = {
         "subscribe_long": (
@@ -96,9 +97,10 @@ async def check_account(
                 if row.get("type") == kind
             }
             _check(f"{name}_template_id", f"{name}_fields", mode, template_id, fields, known)
-            parts.append(f"订阅通知模板可用，字段 {'、'.join(fields)} 相符")
+            more = Phrase("订阅通知模板可用，字段 %(fields)s 相符", fields=list(fields))
+            said = Phrase("%(said)s，%(more)s", said=said, more=more)
             passed(mode)
-    return "，".join(parts)
+    return said
 
 
 def _check(
@@ -112,11 +114,18 @@ def _check(
     """Raises: ChannelError: there is no such template, or its fields are others."""
     if not template_id:
         raise ChannelError(
-            "没有设置模板编号", hint=f"请填写 wechat.{setting}，或从 wechat.modes 去掉 {mode}。"
+            "没有设置模板编号",
+            hint=Phrase(
+                "请填写 wechat.%(setting)s，或从 wechat.modes 去掉 %(mode)s。", setting=setting, mode=mode
+            ),
         )
     if template_id not in known:
         raise ChannelError(
-            f"公众号里没有 wechat.{setting} 这个模板（同类的共有 {len(known)} 个）",
+            Phrase(
+                "公众号里没有 wechat.%(setting)s 这个模板（同类的共有 %(number)s 个）",
+                setting=setting,
+                number=len(known),
+            ),
             hint="请在公众平台“模板消息”或“订阅通知”里核对模板编号。",
         )
     check_template(fields, known[template_id], setting=f"wechat.{fields_setting}")

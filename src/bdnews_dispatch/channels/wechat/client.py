@@ -18,7 +18,7 @@ from wechatpy import WeChatClient
 
 from bdnews_dispatch.channels.wechat.codes import Action, row_for
 from bdnews_dispatch.channels.wechat.token import StableToken, TokenStore
-from bdnews_dispatch.errors import ChannelError
+from bdnews_dispatch.errors import ChannelError, Phrase
 
 #: Hosts that wechatpy writes into its calls. All of them are the platform; anything else must not see the
 #: token.
@@ -62,7 +62,12 @@ class PlatformError(ChannelError):
         self.of_token = of_token
         words = row_for(self.code).words
         super().__init__(
-            f"微信返回 {self.code}：{words}（{self.text}{'，rid ' + self.rid if self.rid else ''}）"
+            Phrase(
+                "微信返回 %(code)s：%(words)s（%(text)s）",
+                code=self.code,
+                words=Phrase(words),
+                text=f"{self.text}，rid {self.rid}" if self.rid else self.text,
+            )
         )
 
 
@@ -197,7 +202,7 @@ class AsyncWeChatClient(WeChatClient):  # type: ignore[misc]  # wechatpy has no 
             endpoint = f"{base or self.API_BASE_URL}{endpoint}"
         parts = urlsplit(endpoint)
         if parts.hostname not in _PLATFORM_HOSTS:
-            raise ChannelError(f"不向 {parts.hostname} 发送微信的凭证")
+            raise ChannelError(Phrase("不向 %(host)s 发送微信的凭证", host=parts.hostname))
         return f"{self._base}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
     async def _call(
@@ -249,22 +254,26 @@ class AsyncWeChatClient(WeChatClient):  # type: ignore[misc]  # wechatpy has no 
                 status = response.status
                 raw = await _read(response)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError):
-            raise lost("连不上微信的服务器", "connect.refused", may_have_arrived=False) from None
+            raise lost(Phrase("连不上微信的服务器"), "connect.refused", may_have_arrived=False) from None
         except TimeoutError:
-            raise lost("微信没有按时回答", "timeout", may_have_arrived=True) from None
+            raise lost(Phrase("微信没有按时回答"), "timeout", may_have_arrived=True) from None
         except (aiohttp.ClientError, OSError):
-            raise lost("与微信的连接中断", "connection.lost", may_have_arrived=True) from None
+            raise lost(Phrase("与微信的连接中断"), "connection.lost", may_have_arrived=True) from None
         if status != 200:
             # Whoever says 5xx may have failed behind the call, or got no answer to it (RFC 9110, 15.6).
-            raise lost(f"微信的服务器返回 HTTP {status}", f"http.{status}", may_have_arrived=status >= 500)
+            raise lost(
+                Phrase("微信的服务器返回 HTTP %(status)s", status=status),
+                f"http.{status}",
+                may_have_arrived=status >= 500,
+            )
         try:
             # Content types vary (text/plain is common), so aiohttp's own json() would refuse; control
             # characters in nicknames come unescaped.
             answer = json.loads(raw.decode("utf-8", "replace"), strict=False)
         except ValueError:
-            raise lost("微信的回答无法理解", "answer.malformed", may_have_arrived=True) from None
+            raise lost(Phrase("微信的回答无法理解"), "answer.malformed", may_have_arrived=True) from None
         if not isinstance(answer, dict):
-            raise lost("微信的回答无法理解", "answer.malformed", may_have_arrived=True)
+            raise lost(Phrase("微信的回答无法理解"), "answer.malformed", may_have_arrived=True)
         if _integer(answer.get("errcode")) != 0:
             raise PlatformError(answer, of_token=of_token)
         return answer

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import regex
 
-from bdnews_dispatch.errors import ChannelError
+from bdnews_dispatch.errors import ChannelError, Phrase
 
 #: Emoji and what joins or colours them. Digits, # and * are Emoji by property, but no pictographs: they stay.
 _EMOJI = regex.compile(
@@ -71,13 +71,21 @@ def check_template(
         ChannelError: the text names each field that is not in the template, is missing, or is of an unknown kind.
     """
     there = _PLACE.findall(content)
-    wrong = [f"{field} 不在模板里" for field in names if field not in there]
-    wrong += [f"{field} 没有设置内容" for field in there if field not in names]
-    wrong += [f"{field} 的类型未知" for field in names if field.rstrip("0123456789") not in _KINDS]
+    wrong = [Phrase("%(field)s 不在模板里", field=field) for field in names if field not in there]
+    wrong += [Phrase("%(field)s 没有设置内容", field=field) for field in there if field not in names]
+    wrong += [
+        Phrase("%(field)s 的类型未知", field=field)
+        for field in names
+        if field.rstrip("0123456789") not in _KINDS
+    ]
     if wrong:
         raise ChannelError(
-            f"{setting} 与公众号的模板不符：{'；'.join(wrong)}",
-            hint=f"模板的字段是：{'、'.join(there) or '（没有）'}。请改 {setting}。",
+            Phrase("%(setting)s 与公众号的模板不符：%(wrong)s", setting=setting, wrong=wrong),
+            hint=Phrase(
+                "模板的字段是：%(fields)s。请改 %(setting)s。",
+                fields=there or Phrase("（没有）"),
+                setting=setting,
+            ),
         )
 
 

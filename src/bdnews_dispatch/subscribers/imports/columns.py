@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bdnews_dispatch.errors import ImportFileError
+from bdnews_dispatch.errors import ImportFileError, Phrase
 from bdnews_dispatch.subscribers import fields
 from bdnews_dispatch.subscribers.imports.files import EXAMPLE, RawRow
 
@@ -129,24 +129,28 @@ def check_mapping(columns: Columns) -> None:
     named = [field for field in columns.mapping if field]
     for field in named:
         if named.count(field) > 1:
-            twice = "、".join(
-                f"#{place}" for place, mapped in enumerate(columns.mapping, 1) if mapped == field
-            )
+            twice = [f"#{place}" for place, mapped in enumerate(columns.mapping, 1) if mapped == field]
             raise ImportFileError(
-                f"标题行里 {field} 出现了不止一次（{twice}）",
-                hint=f"请只留一列，其余不导入；命令行用 --map {field}=#列号 指明。",
+                Phrase("标题行里 %(field)s 出现了不止一次（%(twice)s）", field=field, twice=twice),
+                hint=Phrase("请只留一列，其余不导入；命令行：--map %(field)s=#列号。", field=field),
             )
     if "email" not in named and "openid" not in named:
         there = "、".join(heading for heading in columns.headings if heading)[:300]
         raise ImportFileError(
             "不知道哪一列是邮箱（email）或 openid",
-            hint=f"现有的列：{there or '（无）'}。请指明哪一列是邮箱（命令行用 --map email=列名）；{EXAMPLE}",
+            hint=Phrase(
+                "现有的列：%(there)s。请指明哪一列是邮箱（命令行：--map email=列名）；%(example)s",
+                there=there or Phrase("（无）"),
+                example=EXAMPLE,
+            ),
         )
 
 
 def _checked(header_row: int, headings: tuple[str, ...], mapping: tuple[str, ...]) -> Columns:
     if len(headings) > MOST_COLUMNS:
-        raise ImportFileError(f"文件有 {len(headings)} 列，最多 {MOST_COLUMNS} 列")
+        raise ImportFileError(
+            Phrase("文件有 %(number)s 列，最多 %(most)s 列", number=len(headings), most=MOST_COLUMNS)
+        )
     return Columns(header_row, headings, mapping)
 
 
@@ -160,14 +164,15 @@ def _field(text: str) -> str:
         if field.startswith(mark):
             return ATTRIBUTE + _attribute(field.removeprefix(mark))
     raise ImportFileError(
-        f"没有名为“{field[:40]}”的字段", hint=f"可用：{'、'.join(FIELDS)}，或 attr:属性名（如 attr:单位）。"
+        Phrase("没有名为“%(name)s”的字段", name=field[:40]),
+        hint=Phrase("可用：%(fields)s，或 attr:属性名（如 attr:单位）。", fields=list(FIELDS)),
     )
 
 
 def _attribute(text: str) -> str:
     name = " ".join(text.split())
     if not 0 < len(name) <= fields.LONGEST_TAG or not name.isprintable():
-        raise ImportFileError(f"属性的名称应为 1–{fields.LONGEST_TAG} 个字")
+        raise ImportFileError(Phrase("属性的名称应为 1–%(most)s 个字", most=fields.LONGEST_TAG))
     return name
 
 
@@ -181,7 +186,10 @@ def _place(headings: Sequence[str], wanted: str) -> int:
     if (number := re.fullmatch(r"#(\d{1,3})", wanted)) and 0 < int(number[1]) <= len(headings):
         return int(number[1]) - 1
     there = "、".join(heading for heading in headings if heading)[:300]
-    raise ImportFileError(f"文件里没有名为“{wanted[:40]}”的列", hint=f"现有：{there}；也可写列号，如 #3。")
+    raise ImportFileError(
+        Phrase("文件里没有名为“%(name)s”的列", name=wanted[:40]),
+        hint=Phrase("现有：%(there)s；也可写列号，如 #3。", there=there),
+    )
 
 
 def _by_heading(cell: str) -> str:

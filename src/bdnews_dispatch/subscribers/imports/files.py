@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from bdnews_dispatch.errors import ImportFileError
+from bdnews_dispatch.errors import ImportFileError, Phrase
 
 LONGEST_FIELD = 2_000
 #: A line is cut here: it is no row of people's, and must not fill the memory.
@@ -68,7 +68,9 @@ def is_workbook(path: Path) -> bool:
         with path.open("rb") as file:
             front = file.read(4)
     except OSError as error:
-        raise ImportFileError(f"读不到文件 {path}：{error.strerror}") from error
+        raise ImportFileError(
+            Phrase("读不到文件 %(path)s：%(reason)s", path=path, reason=error.strerror)
+        ) from error
     if front.startswith(_OLD_WORKBOOK):
         raise ImportFileError(
             "这是旧式的 Excel 工作簿（.xls），或有密码的工作簿",
@@ -243,4 +245,6 @@ def cells_of(text: str, delimiter: str) -> list[str] | None:
         return None
 
 
-EXAMPLE = "例如第一行：email,name,openid,sections,channel,cadence（或 邮箱,姓名,openid,栏目,渠道,频率）。"
+EXAMPLE = Phrase(
+    "例如第一行：email,name,openid,sections,channel,cadence（或 邮箱,姓名,openid,栏目,渠道,频率）。"
+)

@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.db.engine import Database
-from bdnews_dispatch.errors import ImportFileError
+from bdnews_dispatch.errors import ImportFileError, Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.settings import ImportsSettings
 from bdnews_dispatch.subscribers.imports.columns import ROWS_LOOKED_AT, guess_columns
@@ -107,7 +107,9 @@ async def _keep(
     while some := await asyncio.to_thread(_packed, chunks):
         total += sum(count for count, _ in some)
         if total > most_rows:
-            raise ImportFileError(f"文件超过 {most_rows:,} 行", hint="请分成几个文件导入。")
+            raise ImportFileError(
+                Phrase("文件超过 %(most)s 行", most=f"{most_rows:,}"), hint="请分成几个文件导入。"
+            )
         async with database.write() as session:
             session.add_all(
                 ImportChunk(run_id=run_id, number=number + place, data=data)
@@ -151,18 +153,20 @@ def _measure(path: Path, most_bytes: int) -> tuple[int, str]:
     digest, size = hashlib.sha256(), 0
     try:
         if not path.is_file():
-            raise ImportFileError(f"读不到文件 {path}：没有这个文件")
+            raise ImportFileError(Phrase("读不到文件 %(path)s：没有这个文件", path=path))
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 size += len(block)
                 if size > most_bytes:
                     raise ImportFileError(
-                        f"文件超过 {most_bytes // 1024 // 1024} MB",
+                        Phrase("文件超过 %(most)s MB", most=most_bytes // 1024 // 1024),
                         hint="请分成几个文件导入，或改设置 imports.max_bytes。",
                     )
                 digest.update(block)
     except OSError as error:
-        raise ImportFileError(f"读不到文件 {path}：{error.strerror}") from error
+        raise ImportFileError(
+            Phrase("读不到文件 %(path)s：%(reason)s", path=path, reason=error.strerror)
+        ) from error
     return size, digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import ImportFileError, NotFoundError, StateError
+from bdnews_dispatch.errors import ImportFileError, NotFoundError, Phrase, StateError
 from bdnews_dispatch.subscribers.consent import keep_text
 from bdnews_dispatch.subscribers.fields import LONGEST_NAME
 from bdnews_dispatch.subscribers.imports.columns import Columns, check_mapping, map_columns
@@ -49,7 +49,10 @@ async def find_run(session: AsyncSession, run_id: int) -> ImportRun:
     """Raises: NotFoundError: there is no such import."""
     found = await session.get(ImportRun, run_id)
     if found is None:
-        raise NotFoundError(f"没有编号为 {run_id} 的导入", hint="用 bdnews subscribers imports list 查看。")
+        raise NotFoundError(
+            Phrase("没有编号为 %(id)s 的导入", id=run_id),
+            hint="见“订阅者 › 导入”；命令行：bdnews subscribers imports list。",
+        )
     return found
 
 
@@ -62,17 +65,19 @@ async def choose(session: AsyncSession, run_id: int, choices: Choices) -> Import
     """
     run = await find_run(session, run_id)
     if run.state is not ImportState.READY:
-        raise StateError(f"导入 {run_id} 不在待开始的状态（{run.state.value}）")
+        raise StateError(
+            Phrase("导入 %(id)s 不在待开始的状态（%(state)s）", id=run_id, state=run.state.value)
+        )
     guessed = Columns(run.header_row, tuple(run.headings), tuple(run.mapping))
     columns = map_columns(guessed, choices.columns)
     check_mapping(columns)
     name, basis = choices.list_name.strip(), " ".join(choices.basis.split())
     if len(name) > LONGEST_NAME:
-        raise ImportFileError(f"名单的名称应为 1–{LONGEST_NAME} 个字")
+        raise ImportFileError(Phrase("名单的名称应为 1–%(most)s 个字", most=LONGEST_NAME))
     if choices.mode is ImportMode.REPLACE_LIST and not name:
-        raise ImportFileError("替换名单时须写明是哪一个", hint="写上名单的名称，如“部委”；命令行用 --list。")
+        raise ImportFileError("替换名单时须写明是哪一个", hint="写上名单的名称，如“部委”；命令行：--list。")
     if len(basis) > LONGEST_BASIS:
-        raise ImportFileError(f"依据最多 {LONGEST_BASIS} 个字")
+        raise ImportFileError(Phrase("依据最多 %(most)s 个字", most=LONGEST_BASIS))
     run.mapping, run.mode, run.list_name, run.basis = list(columns.mapping), choices.mode, name, basis
     session.add(run)
     await session.flush()
@@ -88,7 +93,9 @@ async def begin(session: AsyncSession, clock: Clock, run_id: int) -> ImportRun:
     """
     run = await find_run(session, run_id)
     if run.state is not ImportState.READY:
-        raise StateError(f"导入 {run_id} 不在待开始的状态（{run.state.value}）")
+        raise StateError(
+            Phrase("导入 %(id)s 不在待开始的状态（%(state)s）", id=run_id, state=run.state.value)
+        )
     if run.mode in NEED_BASIS and not run.basis:
         raise ImportFileError(
             "没有写明依据：这些人凭什么可以收到邮件（个人信息保护法第十三条）",
@@ -106,7 +113,7 @@ async def cancel(session: AsyncSession, clock: Clock, run_id: int) -> ImportRun:
     """Stop a run; what it has done stays. Raises: StateError: it is over."""
     run = await find_run(session, run_id)
     if run.state not in _OPEN:
-        raise StateError(f"导入 {run_id} 已经结束（{run.state.value}）")
+        raise StateError(Phrase("导入 %(id)s 已经结束（%(state)s）", id=run_id, state=run.state.value))
     await forget_rows(session, run_id)
     run.state, run.finished_at, run.busy_until = ImportState.CANCELLED, clock(), None
     session.add(run)

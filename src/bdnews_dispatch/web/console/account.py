@@ -29,6 +29,7 @@ from bdnews_dispatch.web.clients import network_of
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
 from bdnews_dispatch.web.console.door import next_page
 from bdnews_dispatch.web.console.guests import ENROLLING, FORM, SIGN_IN, WHO, must_enrol
+from bdnews_dispatch.web.faults import N_
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS
 from bdnews_dispatch.web.language import LANGUAGES
 
@@ -129,7 +130,7 @@ async def change_factor(request: web.Request) -> web.StreamResponse:
     except BdnewsError as error:
         return await _factor(request, problem=error)
     if not right:
-        hint = "请看手机上现在的六位数字，或用一个备用码。"
+        hint = N_("请看手机上现在的六位数字，或用一个备用码。")
         return await _factor(request, problem=CodeError("验证码不对", hint=hint))
     if codes is not None:
         return await _factor(request, codes=codes)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.fields import SectionNames, read_cadence, read_channel, read_language
 from bdnews_dispatch.subscribers.segments import MOST_CONDITIONS, SegmentError, read_rule
@@ -206,7 +206,10 @@ def _condition(number: int, row: Row, publication: Publication) -> dict[str, Any
         condition = _read(_BY_KEY[row.kind], row.value.strip(), publication)
         read_rule(condition, publication)
     except BdnewsError as error:
-        raise SegmentError(f"第 {number + 1} 行：{error.message}", hint=error.hint) from error
+        raise SegmentError(
+            Phrase("第 %(row)s 行：%(problem)s", row=number + 1, problem=Phrase(error.message)),
+            hint=error.hint,
+        ) from error
     return condition
 
 
@@ -215,12 +218,12 @@ def _read(kind: Kind, value: str, publication: Publication) -> dict[str, Any]:
     if comparison == "never":
         return {"field": field, "never": True}
     if not value:
-        raise SegmentError("没有写取值", hint=f"写法：{kind.hint}。")
+        raise SegmentError("没有写取值", hint=Phrase("写法：%(hint)s。", hint=Phrase(kind.hint)))
     if comparison == "has":
         return {"field": field, "name": value}
     if comparison in {"within_days", "not_within_days"}:
         if not (value.isascii() and value.isdecimal() and len(value) < 5):
-            raise SegmentError(f"“{value[:20]}”不是天数", hint="写 1–3660 的一个数。")
+            raise SegmentError(Phrase("“%(value)s”不是天数", value=value[:20]), hint="写 1–3660 的一个数。")
         return {"field": field, comparison: int(value)}
     if comparison in {"after", "before"}:
         return {"field": field, comparison: value}

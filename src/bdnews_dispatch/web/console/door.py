@@ -29,6 +29,7 @@ from bdnews_dispatch.web.console.desk import DOORS
 from bdnews_dispatch.web.console.guests import SIGN_IN, WHO, Cookie, check_origin, cookie_name, set_cookie
 from bdnews_dispatch.web.forms import read_form
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PAGES, SETTINGS
+from bdnews_dispatch.web.language import suffix_of
 
 _LONGEST_EMAIL = 254
 _LONGEST_CODE = 40
@@ -70,7 +71,7 @@ async def show_code_form(request: web.Request) -> web.Response:
     value = request.cookies.get(cookie_name(request, Cookie.HALF), "")
     async with app[DATABASE].read() as session:
         if not (value and await halfway(session, app[CLOCK], value)):
-            raise web.HTTPSeeOther(SIGN_IN)
+            raise web.HTTPSeeOther(SIGN_IN + suffix_of(request))
     return _code(request)
 
 

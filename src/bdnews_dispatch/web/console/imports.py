@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import BodyPartReader, web
 
-from bdnews_dispatch.errors import BdnewsError, ImportFileError
+from bdnews_dispatch.errors import BdnewsError, ImportFileError, Phrase
 from bdnews_dispatch.subscribers import lists
 from bdnews_dispatch.subscribers.imports.checking import check as check_run
 from bdnews_dispatch.subscribers.imports.columns import PLAIN_FIELDS
@@ -174,7 +174,8 @@ async def _save(request: web.Request, folder: Path) -> tuple[Path, str, int]:
                     size += len(block)
                     if size > most:
                         raise ImportFileError(
-                            f"文件超过 {most // 1024 // 1024} MB", hint="请分成几个文件导入。"
+                            Phrase("文件超过 %(most)s MB", most=most // 1024 // 1024),
+                            hint="请分成几个文件导入。",
                         )
                     await asyncio.to_thread(out.write, block)
             return file, name, again

@@ -32,7 +32,9 @@ async def of_days(request: web.Request) -> web.Response:
     publication, days = publication_asked(request), days_asked(request)
     match request.match_info["file"]:
         case "rates.svg":
-            return await _drawn(request, _rates(request, (await latest_issues(request, publication, days))[0]))
+            return await _drawn(
+                request, _rates(request, (await latest_issues(request, publication, days))[0])
+            )
         case "growth.svg":
             return await _drawn(request, _growth(request, await months_of_growth(request, publication, days)))
         case _:

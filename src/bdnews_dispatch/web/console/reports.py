@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from bdnews_dispatch.errors import Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.reports import reading, tables
 from bdnews_dispatch.reports.models import Dimension
 from bdnews_dispatch.reports.pace import pace
-from bdnews_dispatch.reports.reading import DispatchReport, Figures, medians
+from bdnews_dispatch.reports.reading import DispatchReport, Figures, Line, medians
 from bdnews_dispatch.reports.words import DIMENSIONS, label_of
 from bdnews_dispatch.web import charts
 from bdnews_dispatch.web.console.desk import number, page
@@ -20,7 +21,8 @@ from bdnews_dispatch.web.console.reach import publications_of
 from bdnews_dispatch.web.console.report_charts import latest_issues, months_of_growth, query
 from bdnews_dispatch.web.console.report_queries import days_asked, publication_asked
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
-from bdnews_dispatch.web.pages import PRIVATE
+from bdnews_dispatch.web.language import language_of
+from bdnews_dispatch.web.pages import PRIVATE, section_name
 
 _TYPES = {
     "csv": "text/csv",
@@ -75,7 +77,7 @@ async def show(request: web.Request) -> web.Response:
         publication=publication,
         lines={
             dimension.value: [
-                (label_of(dimension, line, publication), line.figures)
+                (_label(request, dimension, line, publication), line.figures)
                 for line in report.lines[dimension][:_SHOWN]
             ]
             for dimension in DIMENSIONS
@@ -87,6 +89,15 @@ async def show(request: web.Request) -> web.Response:
         sizes=charts.SIZES,
         more={dimension.value: max(0, len(report.lines[dimension]) - _SHOWN) for dimension in DIMENSIONS},
     )
+
+
+def _label(request: web.Request, dimension: Dimension, line: Line, publication: Publication) -> str:
+    """A line's name on the page. What people have named is never translated."""
+    if dimension is Dimension.SECTION:
+        name = section_name(publication, line.value, "", language_of(request))
+        return Phrase("%(name)s", name=name)
+    words = label_of(dimension, line, publication)
+    return Phrase("%(name)s", name=words) if dimension in {Dimension.LIST, Dimension.ARTICLE} else words
 
 
 async def export(request: web.Request) -> web.Response:

@@ -13,7 +13,7 @@ from bdnews_dispatch.accounts import tokens as rooms
 from bdnews_dispatch.accounts.models import ApiToken, User
 from bdnews_dispatch.accounts.rights import Right, rights_of
 from bdnews_dispatch.accounts.users import users
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE
@@ -95,5 +95,5 @@ def _sees(request: web.Request, token: ApiToken) -> bool:
 
 def _days(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_DAYS):
-        raise BdnewsError(f"令牌的期限应为 1–{_MOST_DAYS} 天")
+        raise BdnewsError(Phrase("令牌的期限应为 1–%(most)s 天", most=_MOST_DAYS))
     return int(text)

@@ -16,7 +16,7 @@ from bdnews_dispatch.accounts.models import ApiToken, ProviderIdentity, User
 from bdnews_dispatch.accounts.rights import RIGHTS, Role, rights_of
 from bdnews_dispatch.accounts.sessions import sessions_of
 from bdnews_dispatch.accounts.tokens import is_good, tokens
-from bdnews_dispatch.errors import BdnewsError, NotFoundError, StateError
+from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase, StateError
 from bdnews_dispatch.web.console.desk import back, field, note, number, page
 from bdnews_dispatch.web.console.guests import FORM, WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS
@@ -205,7 +205,7 @@ def _publications(request: web.Request, before: Collection[str] = ()) -> list[st
         raise BdnewsError("请选管哪些刊物", hint="管全部的，请选“全部刊物”。")
     known = {*request.app[PUBLICATIONS], *before}
     if strange := [key for key in chosen if key not in known]:
-        raise BdnewsError(f"没有这些刊物：{'、'.join(strange)[:100]}", hint="请刷新这一页再选。")
+        raise BdnewsError(Phrase("没有这些刊物：%(names)s", names=strange[:10]), hint="请刷新这一页再选。")
     return chosen
 
 

@@ -80,8 +80,8 @@ async def test_this_month_by_its_days(desk: Desk) -> None:
 
 async def test_what_the_quotas_leave(desk: Desk) -> None:
     text = words(await desk.page(PAGE))
-    assert "今日模板消息（条） ：已用 0，还剩 100000" in text
-    assert "今日群发（次） ：已用 0，还剩 100" in text
+    assert "今日模板消息（条）：已用 0，还剩 100000" in text
+    assert "今日群发（次）：已用 0，还剩 100" in text
     assert "本月群发：每位关注者最多 4 条。收到过的 0 人里，0 人已收满" in text
     assert "配额" not in words(await desk.page(OCTOBER)), "they say nothing of another month"
 

@@ -202,6 +202,26 @@ async def test_it_speaks_english(desk: Desk) -> None:
     assert 'lang="en"' in page
 
 
+async def test_what_is_refused_is_told_in_the_pages_language(desk: Desk) -> None:
+    """With the values of the message; no hint begins with a command."""
+    for language, said in (
+        ("", ["名单的名称应为 1–100 个字"]),
+        ("?lang=en", ["A list’s name has 1–100 characters"]),
+    ):
+        answer = await desk.post(f"/console/lists{language}", {"name": "a/b"})
+        page = words(await answer.text())
+        assert all(one in page for one in said), page
+    form = {"name": "x", "do": "count", "g0": "all", "r0.group": "0", "r0.kind": "joined:within_days"}
+    answer = await desk.post("/console/segments?lang=en", {**form, "r0.value": "<b>soon"})
+    page = await answer.text()
+    assert "Row 1: “&lt;b&gt;soon” is no number of days" in page
+    assert "Write a number from 1 to 3660." in page
+    answer = await desk.post(
+        "/console/bulletins/new?lang=en", {"title": "", "body": "", "publication": "dsj"}
+    )
+    assert "A bulletin needs a headline and a text" in await answer.text()
+
+
 async def test_the_search_says_who_may_be_meant(desk: Desk) -> None:
     rows = "".join(f"r{n:02}@readers.example,林{n:02},oReader{n:02}\n" for n in range(12))
     await import_csv(

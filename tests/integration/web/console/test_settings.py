@@ -139,17 +139,19 @@ async def test_each_setting_says_where_it_comes_from_and_what_to_write(
     async with open_site(database, clock, tmp_path, read=read_settings(environment, file=own)) as site:
         desk = await somebody(site, Role.ADMIN)
         page = words(await desk.page(f"{ROOM}/all?only=changed"))
+        english = words(await desk.page(f"{ROOM}/all?only=changed&lang=en"))
         found = words(await desk.page(f"{ROOM}/all?q=HOST"))
         nothing = words(await desk.page(f"{ROOM}/all?q=nosuchword"))
         overview = words(await desk.page(ROOM))
     assert re.search(
-        r"undo_seconds a dispatch started there .* 7 环境变量 BDNEWS_CONSOLE__UNDO_SECONDS", page
+        r"undo_seconds 在控制台里开始的发送.*可以撤回。 7 环境变量 BDNEWS_CONSOLE__UNDO_SECONDS", page
     )
+    assert re.search(r"undo_seconds a dispatch started there .* 7 Environment BDNEWS_CONSOLE__UNDO", english)
     assert "改这个变量，或去掉它" in page
     assert (
         "写进 bdnews.toml： [console] undo_seconds = 7 或设环境变量： BDNEWS_CONSOLE__UNDO_SECONDS=7" in page
     )
-    assert f"keep_days how long the refused rows of an import can be had 3 文件 {own}" in page
+    assert f"keep_days 未导入的行保留多少天，可以下载。 3 文件 {own}" in page
     assert "max_rows" not in page
     assert "smtp_host" in found
     assert "undo_seconds" not in found

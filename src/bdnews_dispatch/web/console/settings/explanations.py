@@ -1,8 +1,9 @@
-"""The comments of config/bdnews.toml, by setting: they are the explanations that pages show.
+"""What each setting means, as pages say it: each text stands in one file, beside the settings that ship.
 
-In: the file as it ships. Out: words for each group and each key. Callers: listing.py, a test that wants all of them.
-Three forms are read: behind a value, with lines below it that hold nothing but the comment's rest; above a key, from
-the first column; behind a group's name. A value may go over several lines.
+In: config/explanations.zh-CN.toml for Chinese pages, the comments of config/bdnews.toml for English ones. Out: words
+for each group and each key. Callers: listing.py, values.py, a test that wants all of them.
+Three forms of comments are read: behind a value, with lines below it that hold nothing but the comment's rest; above a
+key, from the first column; behind a group's name. A value may go over several lines.
 """
 
 import tomllib
@@ -22,12 +23,19 @@ class Explanations:
 
 
 @cache
-def explanations() -> Explanations:
-    """Of the shipped file."""
-    return read_explanations((shipped("config") / "bdnews.toml").read_text(encoding="utf-8"))
+def explanations(language: str) -> Explanations:
+    """Of the settings that ship. Args: language: a page's, `zh` or `en`."""
+    if language == "en":
+        return read_comments((shipped("config") / "bdnews.toml").read_text(encoding="utf-8"))
+    text = (shipped("config") / "explanations.zh-CN.toml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = tomllib.loads(text)
+    groups = found.pop("groups")
+    return Explanations(
+        groups, {f"{group}.{key}": words for group, of in found.items() for key, words in of.items()}
+    )
 
 
-def read_explanations(text: str) -> Explanations:
+def read_comments(text: str) -> Explanations:
     """Args: text: a file of settings that TOML can read."""
     groups: dict[str, list[str]] = {}
     keys: dict[str, list[str]] = {}

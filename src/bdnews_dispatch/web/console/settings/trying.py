@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Literal
 
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.errors import BdnewsError, Phrase
+from bdnews_dispatch.web.faults import N_
 
 #: The longest that a page waits.
 PATIENCE_SECONDS = 15.0
@@ -69,8 +70,8 @@ async def attempt(
         return Outcome(clock(), _until(names, failed, error.message, error.hint))
     except TimeoutError:
         failed = next(name for name in names if name not in done)
-        words = f"{PATIENCE_SECONDS:.0f} 秒内没有等到答复"
-        return Outcome(clock(), _until(names, failed, words, "请检查网络与防火墙，稍后再试。"))
+        words = Phrase("%(seconds)s 秒内没有等到答复", seconds=round(PATIENCE_SECONDS))
+        return Outcome(clock(), _until(names, failed, words, N_("请检查网络与防火墙，稍后再试。")))
     return Outcome(clock(), [Step(name, "done") for name in names], said)
 
 

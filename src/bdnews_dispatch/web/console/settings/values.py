@@ -37,7 +37,7 @@ class Shown:
         value: as a text; of a secret empty.
         number: of a secret that is a list: how many there are.
         is_set: of a secret: whether there is one.
-        words: its explanation, as the shipped file has it.
+        words: its explanation, in the page's language.
         lines: what to put into bdnews.toml.
         variable: what to put into the environment: `NAME=value`.
     """
@@ -63,9 +63,9 @@ class Shown:
         return self.origin.place is not Place.SHIPPED
 
 
-def shown(read: ReadSettings, *, sees_people: bool) -> Iterator[Shown]:
-    """All of them, in the file's order. Args: sees_people: may see addresses."""
-    told = explanations()
+def shown(read: ReadSettings, *, sees_people: bool, language: str = "zh") -> Iterator[Shown]:
+    """All of them, in the file's order. Args: sees_people: may see addresses. language: of the explanations."""
+    told = explanations(language)
     for group, of_group in Settings.model_fields.items():
         values = getattr(read.settings, group)
         assert of_group.annotation is not None  # noqa: S101  # every group is a model

@@ -35,11 +35,13 @@ NEEDS = {
 }
 #: What to do about an answer of the platform's to our very first call.
 _HINTS = {
-    40001: "wechat.secret 不对，或令牌已被别的程序换掉：请核对 AppSecret，其他程序也应改用 stable_token。",
-    40013: "wechat.appid 不对：请在公众平台“设置与开发 › 基本配置”核对。",
-    40125: "wechat.secret 不对：请在公众平台“设置与开发 › 基本配置”核对或重置 AppSecret。",
-    40164: "本机的地址不在白名单里：请在公众平台“基本配置 › IP 白名单”加入上面这个地址。",
-    48001: "这个账号没有这个接口的权限：请从 wechat.modes 去掉对应的方式，或完成认证。",
+    40001: N_(
+        "wechat.secret 不对，或令牌已被别的程序换掉：请核对 AppSecret，其他程序也应改用 stable_token。"
+    ),
+    40013: N_("wechat.appid 不对：请在公众平台“设置与开发 › 基本配置”核对。"),
+    40125: N_("wechat.secret 不对：请在公众平台“设置与开发 › 基本配置”核对或重置 AppSecret。"),
+    40164: N_("本机的地址不在白名单里：请在公众平台“基本配置 › IP 白名单”加入上面这个地址。"),
+    48001: N_("这个账号没有这个接口的权限：请从 wechat.modes 去掉对应的方式，或完成认证。"),
 }
 
 
@@ -101,7 +103,7 @@ def _with_hint(error: ChannelError) -> ChannelError:
     """The platform says what is wrong; what to do about it is said here."""
     if error.hint or isinstance(error, UnreachableError):
         return error
-    hint = _HINTS.get(getattr(error, "code", 0), "错误码的含义见公众平台的“返回码说明”。")
+    hint = _HINTS.get(getattr(error, "code", 0), N_("错误码的含义见公众平台的“返回码说明”。"))
     return ChannelError(error.message, hint=hint)
 
 
