@@ -24,8 +24,6 @@ OPTIONS: dict[str, Any] = {
     "rules": {"target-size": {"enabled": True}},
 }
 OF_A_MAIL: dict[str, Any] = {**OPTIONS, "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-#: What another scheme may break.
-OF_COLOUR: dict[str, Any] = {"iframes": False, "runOnly": {"type": "rule", "values": ["color-contrast"]}}
 PHONE, DESK = ViewportSize(width=375, height=667), ViewportSize(width=1280, height=900)
 
 
@@ -73,18 +71,14 @@ def _is_mail(place: Place) -> bool:
 async def _wrong_with(
     page: Page, demo: Walked, place: Place, language: str, scheme: Literal["light", "dark"]
 ) -> list[str]:
-    """What the browser tells of it; then all rules in one scheme, and by day the colours of the night as well."""
+    """What the browser tells of it, then all rules."""
     await page.emulate_media(color_scheme=scheme)
     told, name = await look(page, demo, place, language), f"{place.name} {language} {scheme}"
     found = [f"{name}: {what} {told[what]}" for what in ("overflow", "errors") if told[what]]
     if told["status"] >= 500:
         found.append(f"{name}: {told['status']}")
     await page.evaluate(AXE_SCRIPT)
-    found += await _run(page, OF_A_MAIL if _is_mail(place) else OPTIONS, name)
-    if scheme == "dark":
-        return found
-    await page.emulate_media(color_scheme="dark")
-    return found + await _run(page, OF_COLOUR, f"{name}, then dark")
+    return found + await _run(page, OF_A_MAIL if _is_mail(place) else OPTIONS, name)
 
 
 async def _run(page: Page, options: dict[str, Any], name: str) -> list[str]:

@@ -24,6 +24,9 @@ from bdnews_dispatch.web.keys import SETTINGS
 from bdnews_dispatch.web.routes import ROUTES
 from bdnews_dispatch.webhooks.models import Webhook
 
+#: What the pages call is held on both in tests/integration/accounts.
+pytestmark = pytest.mark.database("sqlite")
+
 FACTOR = "/console/account/second-factor"
 
 
