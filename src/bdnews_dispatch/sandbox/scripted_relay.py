@@ -163,6 +163,9 @@ class ScriptedRelay:
                 if self.answers.get("BODY"):
                     self.answers["BODY"].pop()
                     await reader.readline()
+                    writer.close()
+                    await writer.wait_closed()
+                    self.closed_by_us.set()
                     return
                 body = bytearray()
                 while not body.endswith(b"\r\n.\r\n") and body != b".\r\n":

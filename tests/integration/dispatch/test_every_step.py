@@ -15,6 +15,8 @@ from sqlalchemy import text
 from tests.making import Station, document, open_station, readers
 
 from bdnews_dispatch.db.engine import Backend
+from bdnews_dispatch.dispatch.ledger import Ledger
+from bdnews_dispatch.dispatch.ledger_store import CardGate, Claim
 from bdnews_dispatch.sandbox.scripted_relay import EXTENSIONS, ScriptedRelay, certificate, server_context
 
 REFUSALS = ["421", "450", "451", "452", "550", "552", "554"]
@@ -70,19 +72,38 @@ async def ended(station: Station, dispatch: int) -> str:
             await asyncio.sleep(0.01)
 
 
+def behind(relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate opens once the relay has hung up: a dot that crosses with the end of the connection is in doubt."""
+    gate = Ledger.gate
+
+    async def late(ledger: Ledger, claim: Claim, card: CardGate | None = None) -> bool:
+        may = await gate(ledger, claim, card)
+        await relay.closed_by_us.wait()
+        await asyncio.sleep(0.05)  # until the worker's own end has seen it
+        return may
+
+    monkeypatch.setattr(Ledger, "gate", late)
+
+
 @pytest.mark.fault(8, 9, 10, 11)
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "stepwise"])
 @pytest.mark.parametrize(
     ("answers", "state"), CASES, ids=lambda value: str(dict(value)) if isinstance(value, Mapping) else None
 )
 async def test_a_fault_at_a_step(
-    tmp_path: Path, answers: Mapping[str, Sequence[str]], state: str, pipelining: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answers: Mapping[str, Sequence[str]],
+    state: str,
+    pipelining: bool,
 ) -> None:
     extensions = [name for name in EXTENSIONS if pipelining or name != "PIPELINING"]
     async with (
         ScriptedRelay(extensions=extensions, answers=answers) as relay,
         sending_to(tmp_path, relay) as (station, dispatch),
     ):
+        if "BODY" in answers:
+            behind(relay, monkeypatch)
         assert await ended(station, dispatch) == state
     whole = [body for body in relay.bodies if len(body) > 3]  # a lone dot is no mail
     # In doubt, the relay has the whole mail or an answer was lost behind it; else it never had more than one try.
