@@ -75,6 +75,7 @@ class Endpoint:
         upload: the request's content is a file; the function reads it, and opens its own transactions.
         file: the answer is a file of this type, in pieces.
         whole: that file comes at once, with an ETag.
+        leaves: people's data go out as a whole: the audit log says who has fetched them.
     """
 
     method: str
@@ -91,6 +92,7 @@ class Endpoint:
     upload: bool = False
     file: str = ""
     whole: bool = False
+    leaves: bool = False
 
     @property
     def name(self) -> str:

@@ -50,11 +50,13 @@ def handler_of(endpoint: Endpoint) -> Handler:
             async with database.read() as session:
                 pieces = await endpoint.handle(replace(call, session=session))
             assert isinstance(pieces, AsyncIterator)  # noqa: S101  # of an endpoint with a file
+            await _note_leaving(endpoint, call)
             return await _file(request, endpoint.file, pieces)
         if endpoint.reads:
             conditions.refuse_unknown(endpoint, call)
             async with database.read() as session:
                 done = await _do(endpoint, replace(call, session=session))
+            await _note_leaving(endpoint, call)
             return _answer(request, done, conditional=endpoint.method == "GET")
         async with database.write() as session:
             done = await _once(endpoint, replace(call, session=session), raw)
@@ -147,6 +149,14 @@ async def _audit(endpoint: Endpoint, call: Call, done: Done) -> None:
         change=call.change,
         network=network_of(call.request),
     )
+
+
+async def _note_leaving(endpoint: Endpoint, call: Call) -> None:
+    """Where what is read are people's data as a whole, the log says who has fetched them, before they go out."""
+    if not endpoint.leaves:
+        return
+    async with call.request.app[DATABASE].write() as session:
+        await _audit(endpoint, replace(call, session=session), Done(endpoint.status, b""))
 
 
 async def _do(endpoint: Endpoint, call: Call) -> Done:

@@ -198,5 +198,5 @@ ENDPOINTS = (
     Endpoint(
         "POST", f"{_ONE}/cancel", _WRITE, stop, ImportAnswer, path_model=Numbered, faults=frozenset({409})
     ),
-    Endpoint("GET", f"{_ONE}/result", _READ, result, None, path_model=Numbered, file="text/csv"),
+    Endpoint("GET", f"{_ONE}/result", _READ, result, None, path_model=Numbered, file="text/csv", leaves=True),
 )

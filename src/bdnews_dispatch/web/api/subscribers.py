@@ -247,6 +247,6 @@ ENDPOINTS = (
         path_model=Attributed,
         body=AttributeValue,
     ),
-    Endpoint("GET", f"{_ONE}/copy", _WRITE, copy, Everything, path_model=Numbered),
+    Endpoint("GET", f"{_ONE}/copy", _WRITE, copy, Everything, path_model=Numbered, leaves=True),
     Endpoint("DELETE", _ONE, _WRITE, erase, None, 204, path_model=Numbered, current=show),
 )

@@ -81,6 +81,7 @@ GROUPS: Sequence[Group] = (
             "api.subscribers_add_tag": N_("加标签"),
             "api.subscribers_remove_tag": N_("去掉标签"),
             "api.subscribers_put_attribute": N_("写一项其他信息"),
+            "api.subscribers_copy": N_("取得本人数据的副本"),
             "api.subscribers_erase": N_("删除本人的数据"),
             "api.suppressions_create": N_("停发一个地址"),
             "api.suppressions_lift": N_("解除一个地址的停发"),
@@ -93,6 +94,7 @@ GROUPS: Sequence[Group] = (
             "api.imports_upload": N_("上传名单文件"),
             "api.imports_start": N_("开始导入"),
             "api.imports_stop": N_("取消导入"),
+            "api.imports_result": N_("取得未导入的行"),
         },
     ),
     Group(

@@ -29,6 +29,7 @@ CALLS: list[tuple[str, str, Any, str, str, list[str]]] = [
         "订阅者 3",
         ["结果：新增", "刊物：大数据发展动态", "重新订阅：否"],
     ),
+    ("GET", "/subscribers/3/copy", None, "取得本人数据的副本", "订阅者 3", []),
     ("PUT", "/subscribers/3/tags/专家", None, "加标签", "订阅者 3", ["标签：专家"]),
     ("DELETE", "/subscribers/3/tags/专家", None, "去掉标签", "订阅者 3", ["标签：专家"]),
     (
@@ -188,7 +189,7 @@ async def test_it_says_so_in_english(desk: Desk, site: Site, uncertain: int) -> 
     page = await desk.page("/console/audit?lang=en")
     rows = told(page)
     assert len(rows) == len(CALLS)
-    assert (rows[6][0], rows[6][2]) == ("Add to a list", ["Subscriber: 3"])
+    assert (rows[7][0], rows[7][2]) == ("Add to a list", ["Subscriber: 3"])
     ours = {
         "国策要论",
         "《大数据发展动态》",
