@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from bdnews_dispatch.errors import BdnewsError, Phrase
 
@@ -76,6 +77,7 @@ def check_address(url: str, inside: Collection[str] = (), *, group: str = "webho
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
+        URL(url)  # what sends it reads it anew, and takes less for an address
     except ValueError:
         raise AddressError(
             Phrase("地址“%(url)s”读不懂", url=url[:100]), hint="应为 https://… 的完整地址。"

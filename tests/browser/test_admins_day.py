@@ -329,7 +329,7 @@ async def _reads_the_log(admin: Person) -> None:
         await expect(rows.filter(has=page.get_by_role("cell", name=words, exact=True)).first).to_be_visible()
     changed = rows.filter(has_text="更改角色")
     await expect(rows.filter(has_text="保存细分")).to_contain_text("读栏目：其中之一 国策要论")
-    await expect(rows.filter(has_text="写一篇快讯")).to_contain_text("发给：全部订阅者")
+    await expect(rows.filter(has_text="写一则快讯")).to_contain_text("发给：全部订阅者")
     await expect(changed).to_contain_text(re.compile("角色：审核\\s*→\\s*分析"))
     await admin.fits_a_phone("audit")
     await changed.get_by_role("link", name="李").click()

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.accounts.models import ProviderIdentity, User
-from bdnews_dispatch.accounts.openid import Identity, OpenIdProvider
+from bdnews_dispatch.accounts.openid import Identity, OpenIdProvider, ProviderAwayError
 from bdnews_dispatch.accounts.sealing import SealError, seal, unseal
 from bdnews_dispatch.accounts.sessions import Entered, SignInError, count_try, enter
 from bdnews_dispatch.accounts.users import find_user
@@ -102,7 +102,14 @@ async def come_back(
         raise SignInError("这次登录已过时，或不是从这个浏览器开始的", hint="请再登录一次。")
     async with database.write() as session:
         counted = await count_try(session, clock, network=network)
-    identity = await provider.identity(code=code, nonce=begun["nonce"], verifier=begun["verifier"], back=back)
+    try:
+        identity = await provider.identity(
+            code=code, nonce=begun["nonce"], verifier=begun["verifier"], back=back
+        )
+    except ProviderAwayError:
+        async with database.write() as session:
+            await session.delete(counted)
+        raise
     async with database.write() as session:
         await session.delete(counted)
         user = await _user_of(session, clock, identity, network)

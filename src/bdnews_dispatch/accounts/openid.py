@@ -36,6 +36,10 @@ class ProviderError(BdnewsError):
     """The provider is away, or says what can't be believed."""
 
 
+class ProviderAwayError(ProviderError):
+    """It can't be reached: nobody's code was looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who the provider says it is. Attributes: email: empty where the provider has not verified it."""
@@ -183,7 +187,7 @@ class OpenIdProvider:
                         Phrase("登录服务拒绝了（HTTP %(status)s）", status=response.status), hint=_HINT
                     )
         except (ClientError, TimeoutError, OSError) as error:
-            raise ProviderError("连不上登录服务", hint=_HINT) from error
+            raise ProviderAwayError("连不上登录服务", hint=_HINT) from error
         try:
             answer = json.loads(text)
         except ValueError as error:

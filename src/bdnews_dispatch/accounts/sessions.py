@@ -250,7 +250,7 @@ async def confirm_password(
 
 
 async def count_try(session: AsyncSession, clock: Clock, *, network: str) -> SignInFailure:
-    """A try of nobody that is known yet, from a network: counted before it is looked at.
+    """A code for the provider, from a network: counted before it is looked at, and apart from passwords.
 
     Returns:
         A row; the caller deletes it where the try was right.
@@ -259,6 +259,7 @@ async def count_try(session: AsyncSession, clock: Clock, *, network: str) -> Sig
         TooManyTriesError: too many came from there.
     """
     # Of no account: nobody's own tries are fewer for it, and strangers elsewhere keep nobody out.
+    network = f"openid {network}"[:50]
     failure = SignInFailure(
         account=account_of(f"\0{secrets.token_urlsafe(_BYTES)}"), network=network, at=clock()
     )

@@ -164,13 +164,18 @@ async def approve(
         SecondPersonError: this person has written of it.
     """
     draft = await _open(session, draft_id, DraftState.WAITING)
-    if draft.version != version:
-        raise ChangedSinceError("这则快讯在您查看之后改过", hint="请再看一遍，再决定。")
+    check_seen(draft, version)
     if actor in draft.writers:
         raise SecondPersonError("写过这则快讯的人不能批准它", hint="请另一位有批准权限的人来看。")
     draft.decided_by, draft.decided_at = actor, clock()
     session.add(draft)
     return draft
+
+
+def check_seen(draft: BulletinDraft, version: int) -> None:
+    """Raises: ChangedSinceError: somebody has changed it since it was looked at."""
+    if draft.version != version:
+        raise ChangedSinceError("这则快讯在您查看之后改过", hint="请再看一遍，再决定。")
 
 
 async def give_back(

@@ -11,8 +11,8 @@ from bdnews_dispatch.bulletins.drafting import Written, check_sending, takes_two
 from bdnews_dispatch.bulletins.models import Bulletin, BulletinDraft, DraftState
 from bdnews_dispatch.bulletins.writing import write_bulletin
 from bdnews_dispatch.clock import Clock
-from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
-from bdnews_dispatch.dispatch.starting import Started, start_bulletin
+from bdnews_dispatch.dispatch.models import Dispatch
+from bdnews_dispatch.dispatch.starting import Started, dispatches_of_bulletin, start_bulletin
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.errors import StateError
 from bdnews_dispatch.subscribers.targeting import Target, read_target
@@ -44,23 +44,23 @@ def as_bulletin(clock: Clock, draft: BulletinDraft) -> Bulletin:
     )
 
 
-def check_again(dispatch: Dispatch) -> None:
-    """Whether one person may send once more what did not arrive.
+async def was_called_back(session: AsyncSession, dispatch: Dispatch) -> bool:
+    """Whether it sends a bulletin that takes two, one of whose dispatches somebody has cancelled.
 
-    What failed, yes: two have agreed to it. What somebody has cancelled was called back, and is no longer agreed to.
-
-    Raises:
-        StateError: it takes two, and was cancelled.
+    What failed, one person may send once more: two have agreed to it. What was called back is no longer agreed to.
     """
     segments = [segment["name"] for segment in dispatch.segments]
-    bulletin = dispatch.kind is DispatchKind.BULLETIN
-    if (
-        bulletin
-        and dispatch.state is DispatchState.CANCELLED
-        and takes_two(
-            urgent=dispatch.urgent, sections=dispatch.sections, lists=dispatch.lists, segments=segments
-        )
+    if dispatch.bulletin_id is None or not takes_two(
+        urgent=dispatch.urgent, sections=dispatch.sections, lists=dispatch.lists, segments=segments
     ):
+        return False
+    of_it = await dispatches_of_bulletin(session, dispatch.bulletin_id)
+    return any(one.state is DispatchState.CANCELLED for one in of_it)
+
+
+async def check_again(session: AsyncSession, dispatch: Dispatch) -> None:
+    """Raises: StateError: it was called back."""
+    if await was_called_back(session, dispatch):
         raise StateError(
             "这则快讯须由两个人决定，又已被取消，不能由一个人再发",
             hint="请在“快讯”里以它为底稿写新的，再送审。已收到的人会再收到一次。",

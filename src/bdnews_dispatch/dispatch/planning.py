@@ -71,10 +71,15 @@ class Planner:
                 target=target_of(dispatch),
                 now=dispatch.created_at,
             )
-            reached = await self._reached_before(
-                session, dispatch, [person.subscriber_id for person in people]
-            )
-            rows = [row for person in people for row in self._rows(dispatch, contents, person, reached)]
+            ids = [person.subscriber_id for person in people]
+            reached = await self._reached_before(session, dispatch, ids)
+            known = await _known_before(session, dispatch, ids)
+            rows = [
+                row
+                for person in people
+                if known is None or person.subscriber_id in known
+                for row in self._rows(dispatch, contents, person, reached)
+            ]
             await insert_many(session, Delivery, rows)
             if people:
                 dispatch.planned_through = people[-1].subscriber_id
@@ -217,6 +222,30 @@ class Planner:
             if not reason and (person.subscriber_id, channel) in reached:
                 reason = "already_sent"
             yield _row(dispatch, person, channel, random_key(now), sections, reason, now)
+
+
+async def _known_before(
+    session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
+) -> frozenset[int] | None:
+    """Of a bulletin that is sent once more: for whom it was. Who has come since, or was put on its list since, is
+    nobody whom it was meant for.
+
+    Returns:
+        None: for everybody now, for it is the first, or one before was cancelled while it was still planned.
+    """
+    if dispatch.bulletin_id is None:
+        return None
+    earlier = [
+        one for one in await dispatches_of_bulletin(session, dispatch.bulletin_id) if one.id != dispatch.id
+    ]
+    if not earlier or any(one.planned_at is None for one in earlier):
+        return None
+    rows = await session.exec(
+        select(Delivery.subscriber_id)
+        .where(col(Delivery.dispatch_id).in_([one.id for one in earlier]))
+        .where(col(Delivery.subscriber_id).in_(subscriber_ids))
+    )
+    return frozenset(rows)
 
 
 def _by_mail(earlier: list[int]) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -72,7 +73,11 @@ class Sender:
                 async with at_once:
                     return await self._turn(http, webhook_id)
 
-            taken = sum(await asyncio.gather(*map(one, ids)))
+            done = await asyncio.gather(*map(one, ids), return_exceptions=True)
+        for webhook_id, result in zip(ids, done, strict=True):
+            if isinstance(result, BaseException):  # the others got theirs
+                logger.error("webhook.turn_failed", extra={"webhook": webhook_id}, exc_info=result)
+        taken = sum(result for result in done if isinstance(result, int))
         async with self._database.write() as session:
             await session.execute(delete(WebhookTry).where(col(WebhookTry.at) < self._clock() - _KEPT))
         return taken
@@ -117,9 +122,7 @@ class Sender:
             async with http.post(webhook.url, data=body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status  # what it says is not read
         except (aiohttp.ClientError, TimeoutError, OSError, AddressError) as problem:
-            # Some of the library's words hold the whole address, which may be a secret.
-            said = str(problem).replace(str(URL(webhook.url)), "…").replace(webhook.url, "…")
-            error = f"{type(problem).__name__}: {said}"[:200]
+            error = f"{type(problem).__name__}: {_without(webhook.url, str(problem))}"[:200]
         return await self._keep(webhook, event.id, status, error, time.perf_counter() - began)
 
     async def _keep(self, webhook: Webhook, event_id: int, status: int, error: str, seconds: float) -> bool:
@@ -189,3 +192,11 @@ def _wants(webhook: Webhook, name: str) -> bool:
 def due_at(webhook: Webhook) -> datetime | None:
     """When it is tried next; None: it is off."""
     return None if webhook.disabled_at is not None else webhook.next_at
+
+
+def _without(url: str, said: str) -> str:
+    """The library's words without the whole address, which may be a secret: as it was written, and as it reads it."""
+    said = said.replace(url, "…")
+    with suppress(ValueError):  # one that it can't read
+        said = said.replace(str(URL(url)), "…")
+    return said

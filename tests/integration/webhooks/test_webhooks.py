@@ -146,6 +146,26 @@ async def test_what_is_kept_of_a_try_holds_no_secret_address(database: Database,
     assert kept.error == "ConnectionTimeoutError: Connection timeout to host …"
 
 
+@pytest.mark.parametrize("url", ["https://a\\b/x", f"https://{'字' * 70}/x", "https://\u00ad/"])
+async def test_an_address_that_nothing_can_send_to_is_refused_and_stops_nobody(
+    database: Database, clock: HandClock, receiver: Receiver, sender: Sender, url: str
+) -> None:
+    async with database.write() as session:
+        with pytest.raises(AddressError):
+            await endpoints.add(session, clock, url, (), inside=INSIDE)
+    id_ = await hook(database, clock, receiver, "test.*")
+    async with database.write() as session:  # of a time when it was taken
+        session.add(Webhook(url=url, names=["test.*"], next_at=clock.now, created_at=clock.now))
+    await happened(database, clock, 1)
+    assert await sender.run() == 1
+    assert receiver.numbers() == [1]
+    async with database.read() as session:
+        other = (await session.exec(select(Webhook).where(Webhook.id != id_))).one()
+        tries = (await session.exec(select(WebhookTry).where(WebhookTry.webhook_id == other.id))).all()
+    assert other.failures == 1
+    assert [one.status for one in tries] == [0]
+
+
 async def test_behind_five_days_it_is_off_and_says_so(
     database: Database, clock: HandClock, receiver: Receiver, sender: Sender
 ) -> None:

@@ -164,7 +164,7 @@ async def retry(call: Call) -> DispatchAnswer:
     """再发给没有收到的人：答复是新的发送任务，[console] undo_seconds 之后开始；没有人要再发时是原来的。"""
     app = call.request.app
     dispatch = await control.find_dispatch(call.session, call.path.id)
-    check_again(dispatch)
+    await check_again(call.session, dispatch)
     at = app[CLOCK]() + timedelta(seconds=app[SETTINGS].console.undo_seconds)
     started = await start_again(call.session, app[CLOCK], dispatch, at=at)
     assert started.dispatch.id is not None  # noqa: S101  # flushed

@@ -146,7 +146,7 @@ async def ask(call: Call) -> DraftAnswer:
 
 
 async def send(call: Call) -> DraftAnswer:
-    """发出不必批准的一则；到了它的时间、最早在 [console] undo_seconds 之后开始，此前可以取消。"""
+    """发送不必批准的快讯；最早在 [console] undo_seconds 之后、或到了它的时间才开始，此前可以取消。"""
     return await _send(call, await drafting.find(call.session, call.path.id))
 
 

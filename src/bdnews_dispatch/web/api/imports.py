@@ -96,7 +96,7 @@ async def index(call: Call) -> Page[ImportAnswer]:
 
 
 async def upload(call: Call) -> Created:
-    """带来一个 CSV 或 XLSX 文件（请求的内容就是文件）；列名先猜好，等待开始。"""
+    """上传一个 CSV 或 XLSX 文件（请求的内容就是文件）；列名先猜好，等待开始。"""
     query: UploadQuery = call.query
     app = call.request.app
     publication = app[PUBLICATIONS].named(query.publication)

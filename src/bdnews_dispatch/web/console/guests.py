@@ -30,6 +30,7 @@ FORM: web.RequestKey[MultiDictProxy[str]] = web.RequestKey("form", MultiDictProx
 SIGN_IN = "/console/sign-in"
 #: Of a request that a page's script makes by itself, time and again (assets/console.js): nobody may sit before it.
 WATCHING = "X-Watching"
+_STREAM = "text/event-stream"
 ENROLLING = "/console/account/second-factor"
 CSRF = "csrf"
 
@@ -71,7 +72,8 @@ async def greet(request: web.Request, right: Right, *, upload: bool, unenrolled:
             if fields is not None:
                 return confirm(request, fields, who.csrf)
             check_word(request, str(request[FORM].get(CSRF, "")))
-    if who.unseen and WATCHING not in request.headers:
+    by_itself = WATCHING in request.headers or request.headers.get("Accept") == _STREAM
+    if who.unseen and not by_itself:
         async with app[DATABASE].write_beside() as session:
             await seen(session, app[CLOCK], who.session_id)
     return None

@@ -44,7 +44,10 @@ async def index(request: web.Request) -> web.Response:
         found = await reading.over_time(session, publication.key, first, last, zone)
         sections = await reading.summed(session, publication.key, Dimension.SECTION, first, last, zone)
         moved = await reading.growth(session, publication.key, first, last, zone, app[CLOCK]())
-    names = {section.key: section.name for section in publication.sections}
+    names = {
+        key: Phrase("%(name)s", name=section_name(publication, key, "", language_of(request)))
+        for key in publication.section_keys
+    }
     return page(
         request,
         "reports.html",

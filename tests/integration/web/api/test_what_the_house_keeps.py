@@ -147,3 +147,28 @@ async def test_what_two_have_agreed_to_and_one_has_called_back_one_does_not_send
         (dispatch,) = await session.exec(select(Dispatch))
         dispatch.state = DispatchState.FINISHED
     assert (await api.call("POST", f"{path}/retry"))[1]["id"] == 2, "what failed was agreed to"
+
+
+async def test_who_has_come_since_gets_no_bulletin_of_before(api: Api, site: Site) -> None:
+    await import_csv(site.database, site.clock, DSJ, PEOPLE, list_name=None, origin_name="t.csv")
+    made = (await api.call("POST", "/bulletins", URGENT))[1]
+    planner = Planner(site.database, site.clock, site.app[PUBLICATIONS], site.links)
+    while await planner.plan_slice(made["dispatches"][0]):
+        pass
+    async with site.database.write() as session:
+        (dispatch,) = await session.exec(select(Dispatch))
+        dispatch.state = DispatchState.FINISHED
+        rows = list(await session.exec(select(Delivery).order_by(col(Delivery.id))))
+        rows[0].state = DeliveryState.FAILED
+        for row in rows[1:]:
+            row.state = DeliveryState.SENT
+    later = b"email,sections,channel,cadence\nnew@readers.example,policy,email,issue\n"
+    await import_csv(site.database, site.clock, DSJ, later, list_name=None, origin_name="later.csv")
+    again = (await api.call("POST", f"/dispatches/{made['dispatches'][0]}/retry"))[1]["id"]
+    site.clock.move(minutes=1)
+    while await planner.plan_slice(again):
+        pass
+    async with site.database.read() as session:
+        second = list(await session.exec(select(Delivery).where(Delivery.dispatch_id == again)))
+    assert {row.subscriber_id for row in second} == {row.subscriber_id for row in rows}
+    assert [row.subscriber_id for row in second if not row.reason] == [rows[0].subscriber_id]

@@ -190,9 +190,12 @@ async def test_programs_go_on_with_another_password_or_end_with_it(desk: Desk, *
     assert changes[-1] == ({"tokens_ended": 1, "calendar_ended": True} if end else {})
 
 
-async def test_a_page_that_looks_by_itself_keeps_no_session_alive(desk: Desk) -> None:
+@pytest.mark.parametrize("headers", [{"X-Watching": "yes"}, {"Accept": "text/event-stream"}])
+async def test_a_page_that_looks_by_itself_keeps_no_session_alive(
+    desk: Desk, headers: dict[str, str]
+) -> None:
     desk.site.clock.move(hours=5)
-    assert (await desk.get("/console/today", headers={"X-Watching": "yes"})).status == 200
+    assert (await desk.get("/console/today", headers=headers)).status == 200
     desk.site.clock.move(hours=4)
     assert (await desk.get("/console/today")).status == 303
 

@@ -101,6 +101,25 @@ async def test_what_was_called_back_takes_two_people_again(site: Site, editor: D
         dispatch = await session.get(Dispatch, 1)
         assert dispatch is not None
         dispatch.state = DispatchState.FINISHED
+        session.add(
+            Dispatch(
+                cause="bulletin:1#2",
+                kind=dispatch.kind,
+                publication=dispatch.publication,
+                bulletin_id=dispatch.bulletin_id,
+                urgent=True,
+                state=DispatchState.CANCELLED,
+                due_at=dispatch.due_at,
+                created_at=dispatch.created_at,
+            )
+        )
+    refused = await editor.post("/console/dispatches/1/retry")
+    assert "不能由一个人再发" in await refused.text(), "its second sending was called back"
+    assert "/retry" not in await editor.page("/console/dispatches/1")
+    async with site.database.write() as session:
+        second = await session.get(Dispatch, 2)
+        assert second is not None
+        await session.delete(second)
     again = await editor.done("/console/dispatches/1/retry")
     assert "没有需要再发的" in again, (
         "what two have agreed to and failed, one may send to whom it did not reach"

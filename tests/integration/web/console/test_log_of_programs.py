@@ -96,7 +96,7 @@ CALLS: list[tuple[str, str, Any, str, str, list[str]]] = [
         "POST",
         "/drafts",
         DRAFT,
-        "写一篇快讯",
+        "写一则快讯",
         "系统升级",
         [
             "标题：系统升级",

@@ -19,8 +19,8 @@ from tests.making import HandClock
 from tests.ports import free_port
 from yarl import URL
 
-from bdnews_dispatch.accounts.models import AuditEntry, ProviderIdentity, User
-from bdnews_dispatch.accounts.openid import Identity
+from bdnews_dispatch.accounts.models import AuditEntry, ProviderIdentity, SignInFailure, User
+from bdnews_dispatch.accounts.openid import Identity, ProviderAwayError
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.second_factors import begin, confirm
 from bdnews_dispatch.accounts.sessions import MOST_FROM_NETWORK
@@ -154,8 +154,28 @@ async def test_codes_that_are_none_are_not_asked_about_for_ever(
     assert [one.status for one in said] == [502] * MOST_FROM_NETWORK + [401] * 2
     assert "试的次数太多了" in await said[-1].text()
     assert len(asked) == MOST_FROM_NETWORK
+    form = {"email": ZHANG, "password": "wrong password here"}
+    password = await site.client.post("/console/sign-in", data=form)
+    assert "邮箱或密码不对" in await password.text(), "passwords are counted apart"
     site.clock.move(minutes=16)
     assert (await browser.through("u-1")).status == 303
+
+
+async def test_a_provider_that_is_away_counts_against_nobody(
+    site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = site.app[PROVIDER]
+    assert provider is not None
+
+    async def away(**_: str) -> Identity:
+        raise ProviderAwayError("连不上登录服务")
+
+    there = await browser.get("/console/sign-in/provider")
+    state = URL(there.headers["Location"]).query["state"]
+    monkeypatch.setattr(provider, "identity", away)
+    assert (await browser.get(f"/console/sign-in/provider/back?state={state}&code=x")).status == 502
+    async with site.database.read() as session:
+        assert (await session.exec(select(SignInFailure))).all() == []
 
 
 async def test_the_first_who_was_bound_stays_bound(browser: Browser) -> None:

@@ -57,8 +57,11 @@ async def approve(request: web.Request, draft_id: int) -> web.StreamResponse:
 @_or_why_not
 async def send(request: web.Request, draft_id: int) -> web.StreamResponse:
     """Send one that needs no second person."""
+    seen = field(request, "version", 9)
     async with request.app[DATABASE].write() as session:
         draft = await drafting.find(session, draft_id)
+        if seen:
+            drafting.check_seen(draft, number(seen))
         started = await _send(request, session, draft, "bulletin.send")
     raise _to_dispatch(request, started)
 

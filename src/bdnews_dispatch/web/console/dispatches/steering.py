@@ -90,7 +90,7 @@ async def retry(request: web.Request) -> web.StreamResponse:
     try:
         async with app[DATABASE].write() as session:
             dispatch = await control.find_dispatch(session, dispatch_id)
-            check_again(dispatch)
+            await check_again(session, dispatch)
             started = await start_again(session, app[CLOCK], dispatch, at=at)
             await note_start(request, session, started.dispatch, fresh=started.fresh)
     except BdnewsError as error:

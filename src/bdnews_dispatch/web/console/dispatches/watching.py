@@ -8,6 +8,7 @@ from aiohttp import web
 from sqlmodel import col, select
 
 from bdnews_dispatch.dispatch import control, words
+from bdnews_dispatch.dispatch.drafts import was_called_back
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, REACHED, DispatchState
 from bdnews_dispatch.dispatch.titles import titles
@@ -62,6 +63,7 @@ async def shown(
         dispatch = await control.find_dispatch(session, dispatch_id)
         named = await titles(session, [dispatch_id])
         found = await stands(request, session, [dispatch], domains=True)
+        called_back = await was_called_back(session, dispatch)
     stand = found[dispatch_id]
     state = control.described(dispatch, stand.standing)
     waits = dispatch.state is DispatchState.SCHEDULED
@@ -92,7 +94,7 @@ async def shown(
             "pause": DispatchState.PAUSED in DISPATCH_TRANSITIONS[dispatch.state] and not (waits and seconds),
             "resume": dispatch.state is DispatchState.PAUSED,
             "cancel": not over and not (waits and seconds),
-            "retry": over and dispatch.kind is not DispatchKind.PERIOD,
+            "retry": over and dispatch.kind is not DispatchKind.PERIOD and not called_back,
             "decide": stand.uncertain > 0,
         },
         problem=problem,
