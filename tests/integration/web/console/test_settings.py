@@ -146,7 +146,7 @@ async def test_each_setting_says_where_it_comes_from_and_what_to_write(
     assert re.search(
         r"undo_seconds 在控制台里开始的发送.*可以撤回。 7 环境变量 BDNEWS_CONSOLE__UNDO_SECONDS", page
     )
-    assert re.search(r"undo_seconds a dispatch started there .* 7 Environment BDNEWS_CONSOLE__UNDO", english)
+    assert re.search(r"undo_seconds a dispatch started there, .* 7 Environment BDNEWS_CONSOLE__UNDO", english)
     assert "改这个变量，或去掉它" in page
     assert (
         "写进 bdnews.toml： [console] undo_seconds = 7 或设环境变量： BDNEWS_CONSOLE__UNDO_SECONDS=7" in page
