@@ -71,8 +71,22 @@ async def scheduler(
         "feeds": _LongWork("feeds", read_feeds),
     }
 
-    ticks.add_job(look_for_runs, "interval", seconds=settings.schedule.tick_seconds, id="runs")
-    ticks.add_job(look_for_files, "interval", seconds=settings.schedule.tick_seconds, id="files")
+    ended = asyncio.Event()
+
+    def until_the_end(look: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """A tick that the end of the scheduler cuts off has not failed: the next start looks anew."""
+
+        async def tick() -> None:
+            try:
+                await look()
+            except asyncio.CancelledError:
+                if not ended.is_set():
+                    raise
+
+        return tick
+
+    for name, look in (("runs", look_for_runs), ("files", look_for_files)):
+        ticks.add_job(until_the_end(look), "interval", seconds=settings.schedule.tick_seconds, id=name)
     for name, work in long_work.items():
         ticks.add_job(work.begin, "interval", seconds=settings.schedule.tick_seconds, id=name)
     ticks.add_listener(_log, EVENT_JOB_MISSED | EVENT_JOB_ERROR)
@@ -84,6 +98,7 @@ async def scheduler(
         await look_for_files()
         yield
     finally:
+        ended.set()
         ticks.shutdown(wait=False)
         watching.cancel()
         await asyncio.gather(watching, *(work.end() for work in long_work.values()), return_exceptions=True)
