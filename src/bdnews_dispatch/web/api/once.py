@@ -33,7 +33,7 @@ class Done(NamedTuple):
 
 def check_key(key: str) -> None:
     """Raises: ApiError: it is no key."""
-    if not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+    if not (0 < len(key) <= _LONGEST_KEY and all("!" <= sign <= "~" for sign in key)):  # as it is described
         where = Detail(parameter="Idempotency-Key", detail=f"应为 1–{_LONGEST_KEY} 个可见的 ASCII 字符")
         raise ApiError(422, "idempotency.key", "Idempotency-Key 不能这样写", errors=[where])
 
