@@ -84,9 +84,9 @@ def at(box: Sandbox) -> dict[str, Any]:
     return {"host": host, "port": port, "security": "none"}
 
 
-def account(box: Sandbox, **changes: Any) -> dict[str, Any]:
+def account(box: Sandbox, folder: Path, **changes: Any) -> dict[str, Any]:
     """The account's settings that lead to the stand-in."""
-    whole = with_sandbox_account(test_settings(Path("nowhere"))).wechat.model_dump()
+    whole = with_sandbox_account(test_settings(folder)).wechat.model_dump()
     names = ("appid", "template_id", "long_term_template_id", "one_time_template_id", "template_fields")
     secrets = {name: whole[name].get_secret_value() for name in ("secret", "token", "aes_key")}
     return {**{name: whole[name] for name in names}, **secrets, "api_base": box.api_base, **changes}
@@ -305,7 +305,7 @@ async def test_the_account_is_tried_at_the_stand_in(
 ) -> None:
     async with (
         a_sandbox(tmp_path, clock) as box,
-        a_desk(database, clock, tmp_path, wechat=account(box)) as desk,
+        a_desk(database, clock, tmp_path, wechat=account(box, tmp_path)) as desk,
     ):
         page = words(await (await desk.post(f"{ROOM}/wechat/test", {"which": "account"})).text())
         assert "全部通过" in page
@@ -339,7 +339,7 @@ async def test_what_is_wrong_with_the_account_is_said_in_words(
 ) -> None:
     async with (
         a_sandbox(tmp_path, clock) as box,
-        a_desk(database, clock, tmp_path, wechat=account(box, **changes)) as desk,
+        a_desk(database, clock, tmp_path, wechat=account(box, tmp_path, **changes)) as desk,
     ):
         text = await (await desk.post(f"{ROOM}/wechat/test", {"which": "account"})).text()
     assert re.search(said, words(text)), words(text)
