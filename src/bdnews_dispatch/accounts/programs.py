@@ -9,11 +9,12 @@ In: a user. Out: what there is; or all of it ended. Caller: web/console/.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlmodel import col, or_, select, update
+from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts import calendar_addresses
 from bdnews_dispatch.accounts.models import ApiToken
+from bdnews_dispatch.accounts.tokens import is_good, tokens
 from bdnews_dispatch.clock import Clock
 
 
@@ -36,13 +37,8 @@ class Programs:
 async def programs_of(session: AsyncSession, clock: Clock, user_id: int) -> Programs:
     """A user's."""
     now = clock()
-    good = select(ApiToken.name).where(
-        ApiToken.user_id == user_id,
-        col(ApiToken.revoked_at).is_(None),
-        or_(col(ApiToken.ends_at).is_(None), col(ApiToken.ends_at) > now),
-    )
-    names = (await session.exec(good.order_by(col(ApiToken.id)))).all()
-    return Programs(tuple(names), await calendar_addresses.address_of(session, user_id) is not None)
+    names = tuple(token.name for token in await tokens(session, user_id) if is_good(token, now))
+    return Programs(names, await calendar_addresses.address_of(session, user_id) is not None)
 
 
 async def end_programs(session: AsyncSession, clock: Clock, user_id: int) -> Programs:
