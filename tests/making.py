@@ -31,7 +31,8 @@ from bdnews_dispatch.links import Signer, SigningKey
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
-from bdnews_dispatch.service import at_sandbox, open_sandbox, open_worker
+from bdnews_dispatch.service.sandbox import at_sandbox, open_sandbox
+from bdnews_dispatch.service.worker import open_worker
 from bdnews_dispatch.settings import ImportsSettings, Settings, load_settings
 from bdnews_dispatch.subscribers.imports.models import ImportMode
 from bdnews_dispatch.subscribers.imports.receiving import receive

@@ -1,6 +1,6 @@
 """What every command needs: the settings, the database at this version's schema, the publications, the signed links.
 
-In: settings. Out: `Parts`. Callers: cli/, service.py, tests.
+In: settings. Out: `Parts`. Callers: cli/, service/, tests.
 """
 
 from collections.abc import AsyncIterator

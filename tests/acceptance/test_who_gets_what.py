@@ -14,7 +14,7 @@ from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.letters.writing import write_letters
 from bdnews_dispatch.privacy.erasing import erase
-from bdnews_dispatch.service import open_letterbox
+from bdnews_dispatch.service.letters import open_letterbox
 from bdnews_dispatch.subscribers import agreements, lists, requests, suppressions
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
 from bdnews_dispatch.subscribers.fields import read_address

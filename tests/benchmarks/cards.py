@@ -25,7 +25,7 @@ from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.official_account.account import open_account
 from bdnews_dispatch.parts import open_parts
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 from bdnews_dispatch.settings import Settings
 
 MILLISECONDS = 50.0

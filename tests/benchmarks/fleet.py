@@ -25,7 +25,7 @@ from tests.postgres import Server, execute
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.migrate import upgrade
 from bdnews_dispatch.parts import open_parts
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 
 TEMPLATE = "bench_filled"
 STARTED = "已启动"

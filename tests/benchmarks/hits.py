@@ -25,7 +25,7 @@ from tests.ports import free_port
 
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.parts import open_parts
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 from bdnews_dispatch.settings import load_settings
 from bdnews_dispatch.tracking.models import Hit
 from bdnews_dispatch.tracking.recording import Touch

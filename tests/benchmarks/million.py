@@ -23,7 +23,7 @@ from tests.benchmarks.sink import instant_sink
 from tests.making import Station, document, test_settings
 
 from bdnews_dispatch.parts import open_parts
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 
 PARTS = 10
 #: Readers imported at once.

@@ -20,7 +20,7 @@ from tests.benchmarks.sink import instant_sink
 from tests.making import Station, test_settings
 
 from bdnews_dispatch.parts import open_parts
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 
 TABLES = ("subscriber", "subscription", "delivery", "attempt", "hit")
 #: A browser of a phone in WeChat: what a hit holds most of the time, 150 characters.

@@ -25,7 +25,7 @@ from tests.making import SECTIONS, Station, document, test_settings
 
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.parts import open_parts
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 
 #: With these the whole issue makes a mail of some 30 KB, as 8bit.
 ARTICLES = 2

@@ -17,7 +17,8 @@ from tests.browser.conftest import PHONE_VIEW
 from tests.making import test_settings
 
 from bdnews_dispatch.cli.users import invitation_of_the_first
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
 
 pytestmark = pytest.mark.browser
 PASSWORD = "一句我自己记得住的、足够长的话"

@@ -13,7 +13,8 @@ from tests.making import document, part, read_mail, test_settings
 from bdnews_dispatch.issues.intake import take
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
 
 pytestmark = pytest.mark.browser
 

@@ -21,7 +21,8 @@ from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.sandbox.wechat.consents import ONE_TIME_TEMPLATE_ID
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
 from bdnews_dispatch.tracking.models import Hit, HitKind
 
 pytestmark = pytest.mark.browser

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.deploy.files import BIN, DEPLOY, compose_services, run
 
-from bdnews_dispatch.service import DRAIN_SECONDS
+from bdnews_dispatch.service.roles import DRAIN_SECONDS
 
 SERVICES = compose_services()
 ROLES = ["web", "worker", "scheduler"]

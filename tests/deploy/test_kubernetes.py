@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 from tests.deploy.files import DEPLOY, INSIDE, manifests, of_kind, pod_of, read_yaml
 
-from bdnews_dispatch.service import DRAIN_SECONDS
+from bdnews_dispatch.service.roles import DRAIN_SECONDS
 from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES
 
 Manifest = Mapping[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.deploy.files import DEPLOY, directives, run, unit_environment, units, values
 
-from bdnews_dispatch.service import DRAIN_SECONDS
+from bdnews_dispatch.service.roles import DRAIN_SECONDS
 from bdnews_dispatch.settings import load_settings
 
 SYSTEMD = DEPLOY / "systemd"

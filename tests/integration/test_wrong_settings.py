@@ -13,7 +13,8 @@ from tests.making import test_settings
 from bdnews_dispatch.channels.email.limits import Limits
 from bdnews_dispatch.channels.email.replies import ReplyRules
 from bdnews_dispatch.errors import SettingsError
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
 from bdnews_dispatch.settings import load_settings
 from bdnews_dispatch.shipped import shipped
 

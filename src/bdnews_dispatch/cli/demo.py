@@ -24,7 +24,9 @@ from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import KeptMail, Sandbox
-from bdnews_dispatch.service import Role, listen, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
+from bdnews_dispatch.service.web import listen
 from bdnews_dispatch.settings import ReadSettings
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.imports.starting import Choices, begin, choose

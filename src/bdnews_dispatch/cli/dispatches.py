@@ -237,7 +237,7 @@ async def _state(parts: Parts, dispatch_id: int) -> dict[str, Any]:
 
 
 async def _wait(parts: Parts, dispatch_id: int, most_seconds: float) -> dict[str, Any]:
-    from bdnews_dispatch.service import working_here  # noqa: PLC0415  # with all its channels: only `wait` needs it
+    from bdnews_dispatch.service.worker import working_here  # noqa: PLC0415  # with all its channels: only `wait` needs it
 
     began = time.monotonic()
     unmoved_since, last = began, None

@@ -16,7 +16,8 @@ from bdnews_dispatch.errors import BdnewsError, ChannelError
 from bdnews_dispatch.messaging.nodes import number_there
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.service import Role, open_channels
+from bdnews_dispatch.service.channels import open_channels
+from bdnews_dispatch.service.roles import Role
 from bdnews_dispatch.settings import Settings, load_settings
 
 #: A dispatch of a million writes some 600 MB to the ledger.

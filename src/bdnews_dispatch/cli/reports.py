@@ -18,7 +18,7 @@ from bdnews_dispatch.reports.periods import days_of
 from bdnews_dispatch.reports.reading import DispatchReport, Figures, Headline, Line
 from bdnews_dispatch.reports.sections import By, SectionYear, as_table, section_years
 from bdnews_dispatch.reports.words import DIMENSIONS, label_of
-from bdnews_dispatch.service import open_keeper
+from bdnews_dispatch.service.scheduler import open_keeper
 
 _to_option = click.option(
     "--to", "file", type=click.Path(dir_okay=False, path_type=Path), help="写成文件：.csv 或 .xlsx。"

@@ -13,7 +13,7 @@ from bdnews_dispatch.cli.session import emit, json_option, local_time, table, wi
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.returns.models import ReturnedMail
-from bdnews_dispatch.service import open_mailbox, open_returns
+from bdnews_dispatch.service.returns import open_mailbox, open_returns
 
 KINDS = {
     "bounce": "退信",

@@ -12,8 +12,9 @@ from bdnews_dispatch.cli.users import invitation_of_the_first
 from bdnews_dispatch.clock import system_clock
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.service import Role, open_sandbox
-from bdnews_dispatch.service import serve as serve_roles
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import serve as serve_roles
+from bdnews_dispatch.service.sandbox import open_sandbox
 
 
 @click.command()

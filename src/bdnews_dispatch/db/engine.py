@@ -1,6 +1,6 @@
 """The database: SQLite for one machine, PostgreSQL for many; one setting chooses. In: a URL. Out: sessions.
 
-Callers: service.py, cli/, tests. What differs between the two stands in sqlite.py and postgres.py.
+Callers: service/, cli/, tests. What differs between the two stands in sqlite.py and postgres.py.
 """
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Bring a database to the schema of this version. Callers: service.py at start, `bdnews doctor`, tests."""
+"""Bring a database to the schema of this version. Callers: service/ at start, `bdnews doctor`, tests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

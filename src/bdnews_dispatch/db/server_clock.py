@@ -1,6 +1,6 @@
 """One clock for all machines: PostgreSQL's. A host whose own clock is wrong ends no lease early and runs nothing twice.
 
-In: the server's time, asked again and again. Out: a `Clock`. Caller: parts.py (once), service.py (while it runs).
+In: the server's time, asked again and again. Out: a `Clock`. Caller: parts.py (once), service/ (while it runs).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The worker: takes jobs from the queue and does them; looks after the queue itself.
 
-Callers: service.py (`serve`, `worker`), cli/ (`dispatch wait` where nobody else works).
+Callers: service/ (`serve`, `worker`), cli/ (`dispatch wait` where nobody else works).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The watched folder: a file is taken when it has stopped growing, and is never lost.
 
 In: files under `issues.folder`. Out: issues by intake; the file itself goes to `accepted/`, or to `rejected/` with a
-report beside it. Callers: scheduling (its tick, for network folders) and service.py (watchfiles, for quickness).
+report beside it. Callers: scheduling (its tick, for network folders) and service/ (watchfiles, for quickness).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Which processes are there, and which one of them leads.
 
 In: a process's name and roles; its signs of life. Out: rows of `node` and `lease`, read by whoever wants to know.
-Callers: service.py, the reconciler, readiness.
+Callers: service/, the reconciler, readiness.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """News between processes: PostgreSQL's LISTEN and NOTIFY. A hint to look at the rows, never the news itself.
 
 In: notifications. Out: calls. What came while the connection was away is lost, so after each new connection everybody
-is told to look. Caller: service.py (worker).
+is told to look. Caller: service/ (worker).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What pages and commands ask of the platform, in a few typed calls.
 
 In: settings, an HTTP session, the database. Out: codes to scan, who looks, a page's signature. Callers: web/, cli/,
-service.py. Everything else about the platform is in channels/wechat/.
+service/. Everything else about the platform is in channels/wechat/.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The token's row: read, claimed, written by compare-and-swap, so that any number of processes ask once (ADR 0017).
 
 In: the database, the appid, the app's secret. Out: what channels/wechat/token.py needs as `TokenStore`; for people, how
-it stands, without the token. Called by service.py, the console. The token is sealed with a key made from the app's
+it stands, without the token. Called by service/, the console. The token is sealed with a key made from the app's
 secret, which lies outside the database: who has it can ask for a token anyway, so the row adds nothing to lose. A row
 that another secret has sealed counts as empty.
 """

@@ -1,7 +1,7 @@
 """The door for mail that comes back: SMTP or LMTP, for our own signed addresses alone.
 
 In: mail to `b+KEY.MAC@…` and `unsubscribe+KEY.MAC@…`. Out: rows, before the sender is told that it was taken. Caller:
-service.py. aiosmtpd from 1.4.6 on takes CR LF . CR LF alone for the end of a mail (CVE-2024-27305).
+service/. aiosmtpd from 1.4.6 on takes CR LF . CR LF alone for the end of a mail (CVE-2024-27305).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Mail that comes back to a mailbox, where no MX can lead to the listener: fetched by IMAP, read and recorded the same.
 
-In: `[mailbox]`. Out: rows; a mail is marked as read, and moved, only when it is stored. Caller: service.py, in the
+In: `[mailbox]`. Out: rows; a mail is marked as read, and moved, only when it is stored. Caller: service/, in the
 scheduler's role, so that one process of all reads it; `bdnews returns poll`. Of a mail's addresses only those that we
 signed count, wherever a server keeps them (Delivered-To, X-Original-To, Envelope-To, To).
 """

@@ -1,7 +1,7 @@
 """Local stand-ins for the outside: an SMTP server that shows its mail, a strict WeChat platform, their pages.
 
 In: mail and API calls of the service. Out: what was kept, on pages, as JSON and as objects. Called by `bdnews
-sandbox`, `bdnews demo`, service.py and tests.
+sandbox`, `bdnews demo`, service/ and tests.
 """
 
 from bdnews_dispatch.sandbox.faults import MailFault, PlatformFault

@@ -1,4 +1,4 @@
-"""The settings with the sandbox's account in the real one's place. Callers: service.py, forecasts in cli/ and web/."""
+"""The settings with the sandbox's account in the real one's place. Callers: service/, forecasts in cli/ and web/."""
 
 from pydantic import SecretStr
 

@@ -1,5 +1,5 @@
 """The scheduler: APScheduler's ticks. A tick only looks for what is due and lets it be found by the worker; what should
-have run is a row in the database, so a tick that is missed or comes twice does no harm. Caller: service.py.
+have run is a row in the database, so a tick that is missed or comes twice does no harm. Caller: service/.
 """
 
 import asyncio

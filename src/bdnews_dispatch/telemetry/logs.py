@@ -1,4 +1,4 @@
-"""Logs: events with names and fields, as text for people or as JSON, one object a line. Callers: service.py, cli/.
+"""Logs: events with names and fields, as text for people or as JSON, one object a line. Callers: service/, cli/.
 
 What is worked on (`carry`) stands in every line that is written meanwhile, without anybody handing it down.
 """

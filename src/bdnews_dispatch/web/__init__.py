@@ -1,5 +1,5 @@
 """Pages for readers: preferences, unsubscribing, web copies, the archive; links that count; WeChat's callback.
 
 In: HTTP. Out: server-rendered pages that need no script, redirects, hits and events in the database. Called by
-service.py (`make_web_app`).
+service/ (`make_web_app`).
 """

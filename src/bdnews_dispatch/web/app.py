@@ -1,4 +1,4 @@
-"""The web application. In: the service's parts. Out: an aiohttp application. Callers: service.py, tests."""
+"""The web application. In: the service's parts. Out: an aiohttp application. Callers: service/, tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence

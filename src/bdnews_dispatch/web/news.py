@@ -1,4 +1,4 @@
-"""Hints for pages that show something live: look again now. Told by NOTIFY (service.py); waited for by progress.py."""
+"""Hints for pages that show something live: look again now. Told by NOTIFY (service/); waited for by progress.py."""
 
 import asyncio
 from contextlib import suppress

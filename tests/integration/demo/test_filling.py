@@ -25,7 +25,8 @@ from bdnews_dispatch.reports import reading
 from bdnews_dispatch.reports.models import Dimension
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.service import open_keeper, open_worker
+from bdnews_dispatch.service.scheduler import open_keeper
+from bdnews_dispatch.service.worker import open_worker
 from bdnews_dispatch.subscribers.models import Subscriber
 from bdnews_dispatch.watched_feeds.taking import FeedReader
 from bdnews_dispatch.web.console.log_words import ACTIONS

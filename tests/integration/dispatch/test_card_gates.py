@@ -26,7 +26,7 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.official_account.models import WeChatCredit, WeChatQuota
 from bdnews_dispatch.official_account.takings import Taking
-from bdnews_dispatch.service import ledger_store, open_worker
+from bdnews_dispatch.service.worker import ledger_store, open_worker
 from bdnews_dispatch.subscribers.models import (
     Channel,
     ChannelChoice,

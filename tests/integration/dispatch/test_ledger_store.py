@@ -27,7 +27,7 @@ from bdnews_dispatch.dispatch.ledger_store import (
 )
 from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.states import DELIVERY_TRANSITIONS, DeliveryState, DispatchState
-from bdnews_dispatch.service import ledger_store, open_worker
+from bdnews_dispatch.service.worker import ledger_store, open_worker
 from bdnews_dispatch.subscribers.models import Channel, Suppression
 
 HELD = (DeliveryState.CLAIMED, DeliveryState.IN_FLIGHT)

@@ -27,7 +27,7 @@ from bdnews_dispatch.dispatch.models import Delivery, Dispatch
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.errors import StorageError
-from bdnews_dispatch.service import ledger_store
+from bdnews_dispatch.service.worker import ledger_store
 from bdnews_dispatch.subscribers.agreements import unsubscribe
 from bdnews_dispatch.subscribers.models import Channel, Suppression
 

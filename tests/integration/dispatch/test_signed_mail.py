@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.making import open_station, readers
 
 from bdnews_dispatch.errors import SettingsError
-from bdnews_dispatch.service import open_worker
+from bdnews_dispatch.service.worker import open_worker
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)

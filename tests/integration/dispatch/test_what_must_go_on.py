@@ -25,7 +25,7 @@ from bdnews_dispatch.messaging.nodes import leading, present
 from bdnews_dispatch.messaging.notifications import Notifications
 from bdnews_dispatch.messaging.postgres_queue import PostgresQueue
 from bdnews_dispatch.messaging.queue import Job, JobKind
-from bdnews_dispatch.service import ledger_store
+from bdnews_dispatch.service.worker import ledger_store
 from bdnews_dispatch.subscribers.models import Channel
 
 

@@ -23,7 +23,7 @@ from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.parts import Parts, open_parts
 from bdnews_dispatch.scheduling.catch_up import CatchUp
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.service import folder_of
+from bdnews_dispatch.service.scheduler import folder_of
 from bdnews_dispatch.shipped import shipped
 from bdnews_dispatch.subscribers.models import Cadence
 from bdnews_dispatch.subscribers.targeting import Target

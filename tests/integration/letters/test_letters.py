@@ -18,7 +18,7 @@ from tests.making import DSJ, HandClock, Station, open_station, part, read_mail,
 from bdnews_dispatch.letters.models import Letter, LetterState
 from bdnews_dispatch.letters.writing import write_letters
 from bdnews_dispatch.sandbox.faults import MailFault
-from bdnews_dispatch.service import open_letterbox, sending_letters
+from bdnews_dispatch.service.letters import open_letterbox, sending_letters
 from bdnews_dispatch.subscribers import people, requests
 from bdnews_dispatch.subscribers.agreements import Agreement
 from bdnews_dispatch.subscribers.fields import read_address

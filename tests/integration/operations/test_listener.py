@@ -18,7 +18,8 @@ from tests.ports import free_port
 from bdnews_dispatch.operations import readiness as readiness_module
 from bdnews_dispatch.operations.readiness import Readiness
 from bdnews_dispatch.parts import Parts
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
 from bdnews_dispatch.settings import Settings
 from bdnews_dispatch.web.access import Permission
 from bdnews_dispatch.web.routes import OPERATIONS_ROUTES, ROUTES

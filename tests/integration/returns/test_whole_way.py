@@ -15,7 +15,8 @@ from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.issues.intake import take
 from bdnews_dispatch.parts import Parts
 from bdnews_dispatch.sandbox import Sandbox
-from bdnews_dispatch.service import Role, running
+from bdnews_dispatch.service.roles import Role
+from bdnews_dispatch.service.running import running
 from bdnews_dispatch.subscribers.models import Subscriber
 
 PEOPLE = "email,name\ngone@readers.example,甲\nleaves@readers.example,乙\nstays@readers.example,丙\n".encode()

@@ -68,7 +68,10 @@ async def test_off_work_is_just_awaited() -> None:
 
 
 def test_nothing_is_imported_that_was_not_asked_for() -> None:
-    code = "import sys, bdnews_dispatch.service; print([m for m in sys.modules if m.startswith('opentelemetry')])"
+    code = (
+        "import sys, bdnews_dispatch.service.running; "
+        "print([m for m in sys.modules if m.startswith('opentelemetry')])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

@@ -28,7 +28,7 @@ from bdnews_dispatch.privacy import sweeping
 from bdnews_dispatch.sandbox import Sandbox
 from bdnews_dispatch.sandbox.in_its_place import with_sandbox_account
 from bdnews_dispatch.scheduling.models import ScheduledRun
-from bdnews_dispatch.service import open_letterbox
+from bdnews_dispatch.service.letters import open_letterbox
 from bdnews_dispatch.settings import read_settings
 from bdnews_dispatch.web.console.settings import mail as mail_room
 from bdnews_dispatch.web.console.settings import trying
