@@ -3,6 +3,7 @@
 import atexit
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -35,18 +36,70 @@ def _command_server() -> str:
     return path
 
 
+class Forked:
+    """A running `bdnews`, a fork of the command server: what the tests need of subprocess.Popen."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path,
+        *,
+        stdout: Path,
+        stderr: Path,
+    ) -> None:
+        """Args: stdout, stderr: files; what it prints is written behind what is in them."""
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.connect(_command_server())
+        wanted = {
+            "arguments": arguments,
+            "environment": dict(environment),
+            "folder": str(folder),
+            "stdout": str(stdout),
+            "stderr": str(stderr),
+        }
+        self._server.sendall(json.dumps(wanted).encode() + b"\n")
+        self._said = self._server.makefile()
+        self.pid = int(self._said.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code; None as long as it runs."""
+        return self._ended_within(0)
+
+    def wait(self, timeout: float) -> int:
+        """Raises: subprocess.TimeoutExpired: it still runs after so many seconds."""
+        code = self._ended_within(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired("bdnews", timeout)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """To it, if it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """As hard as one can."""
+        self.send_signal(signal.SIGKILL)
+
+    def _ended_within(self, seconds: float) -> int | None:
+        if self.returncode is None and select.select([self._server], [], [], seconds)[0]:
+            self.returncode = int(self._said.readline())
+            self._said.close()
+            self._server.close()
+        return self.returncode
+
+
 def _command(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path
 ) -> subprocess.CompletedProcess[str]:
-    with tempfile.TemporaryDirectory() as printed, socket.socket(socket.AF_UNIX) as server:
-        files = {name: str(Path(printed) / name) for name in ("stdout", "stderr")}
-        server.settimeout(120)
-        server.connect(_command_server())
-        wanted = {"arguments": arguments, "environment": dict(environment), "folder": str(folder), **files}
-        server.sendall(json.dumps(wanted).encode() + b"\n")
-        code = int(server.makefile().readline())
-        said = {name: Path(file).read_text(encoding="utf-8") for name, file in files.items()}
-    return subprocess.CompletedProcess(list(arguments), code, said["stdout"], said["stderr"])
+    with tempfile.TemporaryDirectory() as printed:
+        stdout, stderr = Path(printed) / "stdout", Path(printed) / "stderr"
+        code = Forked(arguments, environment, folder, stdout=stdout, stderr=stderr).wait(120)
+        return subprocess.CompletedProcess(
+            list(arguments), code, stdout.read_text(encoding="utf-8"), stderr.read_text(encoding="utf-8")
+        )
 
 
 def _program(
@@ -61,6 +114,9 @@ def _program(
         timeout=120,
         check=False,
     )
+
+
+Running = Forked | subprocess.Popen[Any]
 
 
 class Machine:
@@ -81,11 +137,15 @@ class Machine:
             "BDNEWS_SANDBOX__HTTP_PORT": str(self.http_port),
             "BDNEWS_OPERATIONS__PORT": "0",
         }
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[Running] = []
+
+    @property
+    def _own(self) -> bool:
+        """Not another installation, which is another program."""
+        return self.environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        own = self.environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
-        run = _command if own else _program  # another installation is another program
+        run = _command if self._own else _program
         done = run(arguments, self.environment, self.folder)
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
@@ -94,33 +154,40 @@ class Machine:
     def json(self, *arguments: str, code: int = 0) -> Any:
         return json.loads(self.run(*arguments, "--json", code=code).stdout)
 
-    def start(
-        self, *arguments: str, until: str = "已启动", module: str = "bdnews_dispatch"
-    ) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, until: str = "已启动", module: str = "bdnews_dispatch") -> Running:
         """Start a process that stays; wait for its word that it is up. Args: module: of tests/, instead of `bdnews`."""
         log = self.folder / f"{arguments[0]}-{len(self._running)}.log"
-        with log.open("w", encoding="utf-8") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                env={
-                    **self.environment,
-                    "PYTHONUNBUFFERED": "1",
-                    "PYTHONPATH": str(Path(__file__).parents[2]),
-                },
-                cwd=self.folder,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        log.touch()
+        if self._own and module == "bdnews_dispatch":
+            process: Running = Forked(arguments, self.environment, self.folder, stdout=log, stderr=log)
+        else:
+            process = self._started(arguments, module, log)
         self._running.append(process)
         deadline = time.monotonic() + 30
         while until not in log.read_text(encoding="utf-8"):
             assert process.poll() is None, log.read_text(encoding="utf-8")
             assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
-            time.sleep(0.05)
+            time.sleep(0.02)
         return process
 
-    def stop(self, process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int:
+    def _started(self, arguments: Sequence[str], module: str, log: Path) -> "subprocess.Popen[str]":
+        paths = (str(Path(__file__).parents[2]), self.environment.get("PYTHONPATH"))
+        environment = {
+            **self.environment,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        }
+        with log.open("w", encoding="utf-8") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=environment,
+                cwd=self.folder,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+    def stop(self, process: Running, number: int = signal.SIGTERM) -> int:
         process.send_signal(number)
         return process.wait(timeout=40)
 

@@ -20,7 +20,7 @@ import pytest
 from tests.making import FULL, readers
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Machine
+    from tests.acceptance.conftest import Machine, Running
 
 SAMPLE = Path(__file__).parents[2] / "config" / "samples" / "dsj-sample.md"
 CONNECTIONS = 10
@@ -165,7 +165,7 @@ def test_sigterm_in_mid_run_leaves_nothing_in_doubt(machine: "Machine", world: W
     assert len({recipient for recipient, _ in world.taken()}) == len(world.taken()) == number
 
 
-def stopped_between_commits(machine: "Machine", worker: "subprocess.Popen[str]") -> None:
+def stopped_between_commits(machine: "Machine", worker: "Running") -> None:
     """SIGSTOP at an instant at which it does not hold SQLite's writer lock: in the middle of a commit it would keep
     everybody out until it wakes, which is safe, and no test of leases.
     """

@@ -6,7 +6,6 @@ Nothing is lost, nothing goes out twice, and what is in doubt is listed.
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -75,7 +74,7 @@ class Workers:
         self.running.append(self.machine.start("worker"))
 
     def stop_one_beyond_its_lease(self) -> None:
-        sleeper: subprocess.Popen[str] = self.chance.choice(self.running)
+        sleeper = self.chance.choice(self.running)
         sleeper.send_signal(signal.SIGSTOP)
         time.sleep(LEASE_SECONDS + 1)
         self.progress()

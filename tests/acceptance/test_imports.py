@@ -21,7 +21,7 @@ from tests.making import FULL
 from bdnews_dispatch.subscribers.imports.packing import unpack_refused
 
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Machine
+    from tests.acceptance.conftest import Machine, Running
 
 ROWS = 1_000_000 if FULL else 40_000
 HEADER = ["邮箱", "姓名", "openid", "栏目", "渠道", "频率", "语言", "标签", "工作单位"]
@@ -101,7 +101,7 @@ def done(machine: "Machine") -> int:
         return 0
 
 
-def kill_once_it_is_beyond(machine: "Machine", process: "subprocess.Popen[Any]", beyond: int) -> int:
+def kill_once_it_is_beyond(machine: "Machine", process: "Running", beyond: int) -> int:
     """Returns: how far it had come."""
     deadline = time.monotonic() + 120
     while done(machine) <= beyond:
@@ -109,7 +109,7 @@ def kill_once_it_is_beyond(machine: "Machine", process: "subprocess.Popen[Any]",
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(timeout=40)
     return done(machine)
 
 
