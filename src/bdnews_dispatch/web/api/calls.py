@@ -16,6 +16,8 @@ from bdnews_dispatch.accounts.tokens import Bearer
 
 #: Hex SHA-256 of a file that came in, set by whoever read it.
 UPLOADED = web.RequestKey("uploaded", str)
+#: Characters of an Idempotency-Key and of an If-Match.
+LONGEST_HEADER = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pydantic import BaseModel
 
 from bdnews_dispatch.errors import NotFoundError
-from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.calls import LONGEST_HEADER, Call, Endpoint
 from bdnews_dispatch.web.api.problems import CHANGED, ApiError, Detail
 
 #: Entity tags (RFC 9110 §8.8.3), or all of them.
@@ -19,8 +19,10 @@ TAGS = r'\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*'
 def refuse_unknown(endpoint: Endpoint, call: Call) -> None:
     """A condition that nobody looks at, or can read, must not seem to hold."""
     wanted = call.request.headers.get("If-Match")
-    if wanted is not None and not re.fullmatch(TAGS, wanted.strip()):
-        where = Detail(parameter="If-Match", detail='应为 * 或 "…"，多个以逗号分隔')
+    if wanted is not None and not (len(wanted) <= LONGEST_HEADER and re.fullmatch(TAGS, wanted.strip())):
+        where = Detail(
+            parameter="If-Match", detail=f'应为 * 或 "…"，多个以逗号分隔，最多 {LONGEST_HEADER} 个字符'
+        )
         raise ApiError(422, "condition.malformed", "If-Match 不能这样写", errors=[where])
     if wanted is not None and endpoint.current is None:
         where = Detail(parameter="If-Match", detail="这个操作没有可比的版本")
@@ -29,7 +31,6 @@ def refuse_unknown(endpoint: Endpoint, call: Call) -> None:
 
 async def check(endpoint: Endpoint, call: Call) -> None:
     """`If-Match` (RFC 9110 §13.1.1), in the transaction of the change."""
-    refuse_unknown(endpoint, call)
     wanted = call.request.headers.get("If-Match")
     if endpoint.current is None or wanted is None:
         return

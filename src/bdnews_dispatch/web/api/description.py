@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from bdnews_dispatch import __version__
 from bdnews_dispatch.issues.parsing import issue_schema
-from bdnews_dispatch.web.api.calls import Endpoint
+from bdnews_dispatch.web.api.calls import LONGEST_HEADER, Endpoint
 from bdnews_dispatch.web.api.conditions import TAGS
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 from bdnews_dispatch.web.api.problems import CONTENT_TYPE, Problem
@@ -154,7 +154,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 
 def _header(name: str, words: str, pattern: str = "^[!-~]+$") -> dict[str, Any]:
-    schema = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": pattern}
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_HEADER, "pattern": pattern}
     return {"name": name, "in": "header", "required": False, "description": words, "schema": schema}
 
 

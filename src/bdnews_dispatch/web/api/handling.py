@@ -35,13 +35,12 @@ def handler_of(endpoint: Endpoint) -> Handler:
         raw = b"" if endpoint.upload else await _raw(request, endpoint)
         call = Call(request, None, request[BEARER], path, query, _body(endpoint, raw))  # type: ignore[arg-type]
         database = request.app[DATABASE]
+        conditions.refuse_unknown(endpoint, call)
         if endpoint.upload:
-            conditions.refuse_unknown(endpoint, call)
             done = await _upload_once(endpoint, call)
             request.app[WAKE]()
             return _answer(request, done, conditional=False)
         if endpoint.whole:
-            conditions.refuse_unknown(endpoint, call)
             async with database.read() as session:
                 body = await endpoint.handle(replace(call, session=session))
             assert isinstance(body, bytes)  # noqa: S101  # of an endpoint whose file is whole
@@ -53,7 +52,6 @@ def handler_of(endpoint: Endpoint) -> Handler:
             await _note_leaving(endpoint, call)
             return await _file(request, endpoint.file, pieces)
         if endpoint.reads:
-            conditions.refuse_unknown(endpoint, call)
             async with database.read() as session:
                 done = await _do(endpoint, replace(call, session=session))
             await _note_leaving(endpoint, call)

@@ -11,13 +11,12 @@ from sqlmodel import col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.models import OnceAnswered
-from bdnews_dispatch.web.api.calls import Call, Endpoint
+from bdnews_dispatch.web.api.calls import LONGEST_HEADER, Call, Endpoint
 from bdnews_dispatch.web.api.problems import ApiError, Detail
 from bdnews_dispatch.web.keys import CLOCK
 
 #: How long an answer is given again.
 _KEPT = timedelta(days=1)
-_LONGEST_KEY = 200
 
 
 class Done(NamedTuple):
@@ -33,8 +32,8 @@ class Done(NamedTuple):
 
 def check_key(key: str) -> None:
     """Raises: ApiError: it is no key."""
-    if not (0 < len(key) <= _LONGEST_KEY and all("!" <= sign <= "~" for sign in key)):  # as it is described
-        where = Detail(parameter="Idempotency-Key", detail=f"应为 1–{_LONGEST_KEY} 个可见的 ASCII 字符")
+    if not (0 < len(key) <= LONGEST_HEADER and all("!" <= sign <= "~" for sign in key)):  # as it is described
+        where = Detail(parameter="Idempotency-Key", detail=f"应为 1–{LONGEST_HEADER} 个可见的 ASCII 字符")
         raise ApiError(422, "idempotency.key", "Idempotency-Key 不能这样写", errors=[where])
 
 

@@ -45,6 +45,19 @@ async def test_if_match_where_nobody_looks_is_refused(api: Api) -> None:
     assert (status, problem["code"]) == (422, "condition.unknown")
 
 
+@pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize("wanted", ["a", '"a', '"' + "a" * 199 + '"'])
+async def test_if_match_that_nobody_can_read_is_refused_of_a_repeat_as_well(api: Api, wanted: str) -> None:
+    key = {"Idempotency-Key": "k"}
+    assert (await api.call("POST", "/dispatches/1/retry", headers=key))[0] == 200
+    status, problem = await api.call("POST", "/dispatches/1/retry", headers={**key, "If-Match": wanted})
+    assert (status, problem["code"]) == (422, "condition.malformed")
+    old = await api.ask("POST", "/dispatches/1/retry", headers={**key, "If-Match": '"old"'})
+    assert (old.status, old.headers["Idempotency-Replayed"]) == (200, "true"), (
+        "what is done is not undone by it"
+    )
+
+
 @pytest.mark.parametrize("how", ["{}", "W/{}", '"x", {}', "*"])
 async def test_what_is_known_is_not_sent_again(api: Api, how: str) -> None:
     await api.ask("POST", "/lists", {"name": "部委"})
