@@ -8,6 +8,7 @@ source.
 import gettext
 import io
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -28,8 +29,9 @@ def po_file(language: str) -> Path:
     return _LOCALE / language / "LC_MESSAGES" / "messages.po"
 
 
+@cache
 def load_translations() -> Mapping[str, gettext.NullTranslations]:
-    """Every language's words; Chinese are the ids themselves."""
+    """Every language's words, read once in a process; Chinese are the ids themselves."""
     found: dict[str, gettext.NullTranslations] = {"zh": gettext.NullTranslations()}
     with po_file("en").open("rb") as file:
         catalogue = read_po(file, locale="en")
