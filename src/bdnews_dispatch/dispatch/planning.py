@@ -4,7 +4,7 @@ In: a dispatch, its contents, the next people of its audience. Out: rows of the 
 reason. Caller: the worker. Every slice is one transaction together with the mark of how far planning is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -72,8 +72,9 @@ class Planner:
                 now=dispatch.created_at,
             )
             ids = [person.subscriber_id for person in people]
-            reached = await self._reached_before(session, dispatch, ids)
-            known = await _known_before(session, dispatch, ids)
+            earlier = await _earlier(session, dispatch, lock=True) if ids else []
+            reached = await _reached_by(session, earlier, ids)
+            known = await _known_to(session, dispatch, earlier, ids)
             rows = [
                 row
                 for person in people
@@ -108,7 +109,7 @@ class Planner:
         contents = contents or await load_contents(session, dispatch, self._links)
         target, now = target_of(dispatch), dispatch.created_at
         found = Forecast(await rules_of(session, dispatch.publication, target, now))
-        earlier = await self._earlier(session, dispatch)
+        earlier = await _earlier(session, dispatch)
         # Half a million readers by mail are some hundred kinds of them; a card depends on each one's own standing.
         groups = await alike(
             session,
@@ -134,7 +135,7 @@ class Planner:
                 cards=True,
             )
             ids = [person.subscriber_id for person in people]
-            reached = await self._reached_by(session, earlier, ids)
+            reached = await _reached_by(session, earlier, ids)
             with_card = []
             for person in people:
                 for row in self._rows(dispatch, contents, person, reached):
@@ -167,49 +168,6 @@ class Planner:
         if rows:
             await session.exec(insert(DispatchLink), params=rows)
 
-    async def _reached_before(
-        self, session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
-    ) -> frozenset[tuple[int, Channel]]:
-        """Whom another dispatch of the same issue or bulletin has reached or is about to reach.
-
-        Its slices and these are planned one after the other, however many workers plan: who is on two lists would else
-        be planned twice at the same moment.
-        """
-        if not subscriber_ids:
-            return frozenset()
-        earlier = await self._earlier(session, dispatch, lock=True)
-        return await self._reached_by(session, earlier, subscriber_ids)
-
-    async def _earlier(self, session: AsyncSession, dispatch: Dispatch, *, lock: bool = False) -> list[int]:
-        """The other dispatches of the same issue or bulletin."""
-        if dispatch.kind is DispatchKind.PERIOD:
-            return []
-        locked = {"key_share": True} if lock else None
-        if dispatch.kind is DispatchKind.BULLETIN:
-            if dispatch.bulletin_id is None:
-                return []  # a forecast of one that is being written
-            if lock:
-                await session.get(Bulletin, dispatch.bulletin_id, with_for_update=locked)
-            of_it = await dispatches_of_bulletin(session, dispatch.bulletin_id)
-        else:
-            issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update=locked)
-            assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
-            of_it = await dispatches_of(session, issue)
-        return [d.id for d in of_it if d.id is not None and d.id != dispatch.id]
-
-    @staticmethod
-    async def _reached_by(
-        session: AsyncSession, earlier: list[int], subscriber_ids: list[int]
-    ) -> frozenset[tuple[int, Channel]]:
-        if not earlier or not subscriber_ids:
-            return frozenset()
-        rows = await session.exec(
-            select(Delivery.subscriber_id, Delivery.channel)
-            .where(col(Delivery.dispatch_id).in_(earlier), col(Delivery.subscriber_id).in_(subscriber_ids))
-            .where(col(Delivery.state).not_in(UNREACHED))
-        )
-        return frozenset((subscriber_id, Channel(channel)) for subscriber_id, channel in rows)
-
     def _rows(
         self, dispatch: Dispatch, contents: Contents, person: Person, reached: frozenset[tuple[int, Channel]]
     ) -> Iterator[Mapping[str, Any]]:
@@ -224,8 +182,45 @@ class Planner:
             yield _row(dispatch, person, channel, random_key(now), sections, reason, now)
 
 
-async def _known_before(
-    session: AsyncSession, dispatch: Dispatch, subscriber_ids: list[int]
+async def _earlier(session: AsyncSession, dispatch: Dispatch, *, lock: bool = False) -> list[Dispatch]:
+    """The other dispatches of the same issue or bulletin.
+
+    Args:
+        lock: their slices and those of this one are planned one after the other, however many workers plan: who is on
+            two lists would else be planned twice at the same moment.
+    """
+    if dispatch.kind is DispatchKind.PERIOD:
+        return []
+    locked = {"key_share": True} if lock else None
+    if dispatch.kind is DispatchKind.BULLETIN:
+        if dispatch.bulletin_id is None:
+            return []  # a forecast of one that is being written
+        if lock:
+            await session.get(Bulletin, dispatch.bulletin_id, with_for_update=locked)
+        of_it = await dispatches_of_bulletin(session, dispatch.bulletin_id)
+    else:
+        issue = await session.get(Issue, dispatch.issues[0]["id"], with_for_update=locked)
+        assert issue is not None  # noqa: S101  # foreign to the dispatch for its whole life
+        of_it = await dispatches_of(session, issue)
+    return [one for one in of_it if one.id is not None and one.id != dispatch.id]
+
+
+async def _reached_by(
+    session: AsyncSession, earlier: Sequence[Dispatch], subscriber_ids: list[int]
+) -> frozenset[tuple[int, Channel]]:
+    """Whom one of these dispatches has reached or is about to reach, and how."""
+    if not earlier or not subscriber_ids:
+        return frozenset()
+    rows = await session.exec(
+        select(Delivery.subscriber_id, Delivery.channel)
+        .where(_of(earlier), col(Delivery.subscriber_id).in_(subscriber_ids))
+        .where(col(Delivery.state).not_in(UNREACHED))
+    )
+    return frozenset((subscriber_id, Channel(channel)) for subscriber_id, channel in rows)
+
+
+async def _known_to(
+    session: AsyncSession, dispatch: Dispatch, earlier: Sequence[Dispatch], subscriber_ids: list[int]
 ) -> frozenset[int] | None:
     """Of a bulletin that is sent once more: for whom it was. Who has come since, or was put on its list since, is
     nobody whom it was meant for.
@@ -233,31 +228,29 @@ async def _known_before(
     Returns:
         None: for everybody now, for it is the first, or one before was cancelled while it was still planned.
     """
-    if dispatch.bulletin_id is None:
-        return None
-    earlier = [
-        one for one in await dispatches_of_bulletin(session, dispatch.bulletin_id) if one.id != dispatch.id
-    ]
-    if not earlier or any(one.planned_at is None for one in earlier):
+    if dispatch.bulletin_id is None or not earlier or any(one.planned_at is None for one in earlier):
         return None
     rows = await session.exec(
-        select(Delivery.subscriber_id)
-        .where(col(Delivery.dispatch_id).in_([one.id for one in earlier]))
-        .where(col(Delivery.subscriber_id).in_(subscriber_ids))
+        select(Delivery.subscriber_id).where(_of(earlier), col(Delivery.subscriber_id).in_(subscriber_ids))
     )
     return frozenset(rows)
 
 
-def _by_mail(earlier: list[int]) -> ColumnElement[bool]:
+def _by_mail(earlier: Sequence[Dispatch]) -> ColumnElement[bool]:
     """Over `Subscriber`: one of these dispatches has reached them by mail, or is about to."""
     if not earlier:
         return false()
     return exists().where(
-        col(Delivery.dispatch_id).in_(earlier),
+        _of(earlier),
         col(Delivery.subscriber_id) == col(Subscriber.id),
         col(Delivery.channel) == Channel.EMAIL,
         col(Delivery.state).not_in(UNREACHED),
     )
+
+
+def _of(dispatches: Sequence[Dispatch]) -> ColumnElement[bool]:
+    """Over `Delivery`."""
+    return col(Delivery.dispatch_id).in_([one.id for one in dispatches])
 
 
 def _sections_for(dispatch: Dispatch, contents: Contents, person: Person) -> tuple[list[str], str]:
