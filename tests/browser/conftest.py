@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ViewportSize, async_playwright
 from tests.integration.web.readers_site import RunningClock, Site, open_site
 from tests.integration.web.test_archive import golden
@@ -29,6 +30,7 @@ ARGUMENTS = [
 PHONE_VIEW = ViewportSize(width=375, height=667)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _LEFT_OUT = pytest.StashKey[int]()
+_HERE = Path(__file__).parent
 
 
 def find_chromium() -> str | None:
@@ -40,7 +42,12 @@ def find_chromium() -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Chromium, the tests that need one are deselected, not failed and not silently passed."""
+    """All in one event loop, which the browser is of. Without a Chromium, the tests that need one are deselected, not
+    failed and not silently passed.
+    """
+    for item in items:
+        if _HERE in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
     if find_chromium() is not None:
         return
     needing = [item for item in items if item.get_closest_marker("browser")]
@@ -59,15 +66,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         )
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         yield browser
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The same for all tests; what one has opened is closed behind it."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """The application as a demo runs it, with an issue that two people have got, and one with every kind of block."""
     clock = RunningClock()
@@ -87,6 +102,6 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     await database.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def sent(site: Site) -> Sequence[Delivery]:
     return await site.send(await site.publish())

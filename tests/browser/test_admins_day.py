@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from tests.browser.conftest import PHONE_VIEW
 from tests.making import test_settings
@@ -54,7 +55,7 @@ class Service:
     watch: Watch
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
     watch = Watch()
     settings = test_settings(tmp_path, web={"port": 0, "base_url": ""})

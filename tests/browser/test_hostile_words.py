@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 from sqlmodel import func, select
 from tests.browser.hostile_words import HALF, MANY, PAYLOADS, bring, wrong_with
@@ -76,7 +77,7 @@ FOUND = """(mail) => {
 }"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(tmp_path: Path) -> AsyncIterator[AccountSite]:
     clock = RunningClock()
     database = Database(f"sqlite:///{tmp_path}/test.db")

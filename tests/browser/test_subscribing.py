@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 from tests.browser.conftest import PHONE_VIEW
 from tests.making import document, part, read_mail, test_settings
@@ -19,7 +20,7 @@ from bdnews_dispatch.service.running import running
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def service(tmp_path: Path) -> AsyncIterator[tuple[Parts, Sandbox]]:
     """Everything in one process, as `bdnews serve` runs it."""
     settings = test_settings(tmp_path, web={"port": 0, "base_url": ""})

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Dialog, Page, expect
 from sqlmodel import select
 from tests.browser.conftest import PHONE_VIEW
@@ -31,7 +32,7 @@ WHO = "oPhoneReader01"
 SHOTS = os.environ.get("BDNEWS_TEST_SHOTS")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def service(tmp_path: Path) -> AsyncIterator[tuple[Parts, Sandbox]]:
     settings = test_settings(
         tmp_path,
