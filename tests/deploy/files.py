@@ -43,7 +43,9 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None) -> subproces
 
 def read_yaml(file: Path) -> list[dict[str, Any]]:
     """The file's documents."""
-    return [document for document in yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader) if document]
+    return [
+        document for document in yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader) if document
+    ]
 
 
 def compose_services() -> dict[str, dict[str, Any]]:

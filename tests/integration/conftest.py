@@ -1,9 +1,13 @@
-"""Everything that keeps rows runs twice: on SQLite and on PostgreSQL. A migrated database, a clock moved by hand."""
+"""Everything that keeps rows runs twice: on SQLite and on PostgreSQL. A migrated database, a clock moved by hand.
+
+Pages and the API run on PostgreSQL, which refuses more, and by browsers and commands (tests/browser, tests/acceptance)
+on SQLite; on both here with BDNEWS_TEST_FULL.
+"""
 
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,18 +32,20 @@ ON_BOTH = {
     "subscribers",
     "tracking",
     "watched_feeds",
-    "web",
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         folder = Path(metafunc.module.__file__ or "").parent
-        both = folder.relative_to(Path(__file__).parent).parts[:1] in {(name,) for name in ON_BOTH}
-        found = list(Backend) if both else [Backend.SQLITE]
+        room = (*folder.relative_to(Path(__file__).parent).parts, "")[0]
+        found = list(Backend) if room in ON_BOTH or room == "web" else [Backend.SQLITE]
         only = metafunc.definition.get_closest_marker("database")
-        if only is not None and not os.environ.get("BDNEWS_TEST_FULL"):
-            found = [Backend(only.args[0])]
+        if not os.environ.get("BDNEWS_TEST_FULL"):
+            if only is not None:
+                found = [Backend(only.args[0])]
+            elif room == "web":
+                found = [Backend.POSTGRESQL]
         metafunc.parametrize("backend", found, indirect=True, scope="function")
 
 
@@ -60,7 +66,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def backend(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, sqlite_template: Path
-) -> Backend:
+) -> Iterator[Backend]:
     """Which database this run of the test has; a folder's database is migrated when its address is asked for."""
     backend: Backend = request.param
     plain = making.database_url
@@ -71,12 +77,16 @@ def backend(
             shutil.copyfile(sqlite_template, folder / making.DATABASE_FILE)
         return plain(folder)
 
-    monkeypatch.setattr(
-        making,
-        "database_url",
-        copied if backend is Backend.SQLITE else lambda folder: postgres.database_url(str(folder)),
-    )
-    return backend
+    made: set[str] = set()
+
+    def made_there(folder: Path) -> str:
+        made.add(str(folder))
+        return postgres.database_url(str(folder))
+
+    monkeypatch.setattr(making, "database_url", copied if backend is Backend.SQLITE else made_there)
+    yield backend
+    for name in made:
+        postgres.drop(name)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """Every row of the platform's error table, given by the sandbox: what becomes of the delivery, the reader, the mode and
-the channel. On both databases; the rows of single users share a dispatch, those of the channel have one each.
+the channel. The rows of single users share a dispatch, those of the channel have one each.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +16,9 @@ from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.sandbox import PlatformFault
 from bdnews_dispatch.subscribers.followers import touched
 from bdnews_dispatch.subscribers.models import Channel, Suppression
+
+#: What follows from a code is no matter of the database.
+pytestmark = pytest.mark.database("sqlite")
 
 CUSTOM, TEMPLATE, SEND = "message/custom/send", "message/template/send", "message/mass/send"
 UNLISTED = 99_999

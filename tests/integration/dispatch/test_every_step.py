@@ -86,6 +86,7 @@ def behind(relay: ScriptedRelay, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.fault(8, 9, 10, 11)
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "stepwise"])
 @pytest.mark.parametrize(
     ("answers", "state"), CASES, ids=lambda value: str(dict(value)) if isinstance(value, Mapping) else None
@@ -111,6 +112,7 @@ async def test_a_fault_at_a_step(
 
 
 @pytest.mark.fault(13)
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("email", "relay"),
     [
