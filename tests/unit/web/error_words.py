@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bdnews_dispatch
+from bdnews_dispatch.web.api.description import fields_of
 from bdnews_dispatch.web.api.endpoints import ENDPOINTS
 
 SOURCE = Path(bdnews_dispatch.__file__).parent
@@ -99,7 +100,9 @@ def words() -> set[str]:
                 found |= set(_constants(call.args[0]))
     for table in TABLES:
         found |= set(_plain_constants(ast.parse((SOURCE / table).read_text("utf-8"))))
-    found |= {one.summary for one in ENDPOINTS}
+    for endpoint in ENDPOINTS:
+        found.add(endpoint.summary)
+        found |= {field["words"] for model in (endpoint.query, endpoint.body) for field in fields_of(model)}
     return {text for text in found if _CHINESE.search(text)}
 
 

@@ -31,9 +31,9 @@ class AuditAnswer(Answer):
 class AuditQuery(PageQuery):
     """Which."""
 
-    actor: Text = Field(default="", max_length=40, description="As it stands in an entry, such as user:3.")
-    action: Text = Field(default="", max_length=60, description="Such as dispatch.start.")
-    oldest_first: bool = Field(default=False, description="Left out: the newest first.")
+    actor: Text = Field(default="", max_length=40, description="如条目中所写，例如 user:3。")
+    action: Text = Field(default="", max_length=60, description="如 dispatch.start。")
+    oldest_first: bool = Field(default=False, description="不写：从最新的开始。")
 
 
 async def index(call: Call) -> Page[AuditAnswer]:

@@ -42,19 +42,19 @@ class BulletinWords(Body):
     """What a bulletin says, to whom and when."""
 
     title: Text = Field(min_length=1, max_length=200, pattern=r"\S")
-    body: Text = Field(min_length=1, max_length=50_000, pattern=r"\S", description="Markdown.")
+    body: Text = Field(min_length=1, max_length=50_000, pattern=r"\S", description="Markdown 正文。")
     sections: list[Annotated[Text, Field(max_length=40)]] = Field(
         default_factory=list,
         max_length=50,
-        description="Keys or names: for those who read one; [] for everybody.",
+        description="栏目的键或名称：发给订了其中任一个的人；[] 是所有人。",
     )
     lists: _Names = Field(default_factory=list)
     segments: _Names = Field(default_factory=list)
     except_lists: _Names = Field(default_factory=list)
     except_segments: _Names = Field(default_factory=list)
-    at: Moment | None = Field(default=None, description="When; left out: now.")
-    urgent: bool = Field(default=False, description="Goes before all else.")
-    ad: bool = Field(default=False, description="Commercial: 广告 goes in front of the subject.")
+    at: Moment | None = Field(default=None, description="何时；不写是现在。")
+    urgent: bool = Field(default=False, description="先于其他一切发出。")
+    ad: bool = Field(default=False, description="商业性的：主题前会加“广告”。")
 
 
 class NewBulletin(BulletinWords):

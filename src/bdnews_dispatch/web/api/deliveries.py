@@ -75,7 +75,7 @@ class DeliveriesQuery(PageQuery):
     dispatch: Id | None = None
     subscriber: Id | None = None
     state: DeliveryState | None = None
-    reason: Text = Field(default="", max_length=100, description="What the reason begins with.")
+    reason: Text = Field(default="", max_length=100, description="原因的开头。")
 
 
 class Decision(Body):

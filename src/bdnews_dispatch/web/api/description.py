@@ -63,8 +63,8 @@ async def page(request: web.Request) -> web.Response:
                 "path": f"/api/v1{endpoint.path}",
                 "summary": endpoint.summary,
                 "right": endpoint.right.value,
-                "query": _fields(endpoint.query),
-                "body": _fields(endpoint.body),
+                "query": fields_of(endpoint.query),
+                "body": fields_of(endpoint.body),
                 "upload": endpoint.upload,
             }
         )
@@ -192,7 +192,8 @@ def faults_of(endpoint: Endpoint) -> set[int]:
     return found
 
 
-def _fields(model: type[BaseModel] | None) -> Sequence[dict[str, Any]]:
+def fields_of(model: type[BaseModel] | None) -> Sequence[dict[str, Any]]:
+    """What the page says of each field: name, kind, whether it is needed, words."""
     if model is None:
         return ()
     schema = model.model_json_schema()

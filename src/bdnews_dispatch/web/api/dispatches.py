@@ -54,7 +54,7 @@ class DispatchAnswer(Answer):
 class Whom(Body):
     """An issue, and whom it is for; with nothing named: everybody who reads every issue."""
 
-    issue: Id = Field(description="Its total number.")
+    issue: Id = Field(description="总期数。")
     publication: Text | None = Field(default=None, max_length=40)
     lists: _Names = Field(default_factory=list)
     segments: _Names = Field(default_factory=list)
@@ -65,7 +65,7 @@ class Whom(Body):
 class NewDispatch(Whom):
     """A dispatch to start; the same one again is the one that is there."""
 
-    at: Moment | None = Field(default=None, description="When; left out: now.")
+    at: Moment | None = Field(default=None, description="何时；不写是现在。")
 
 
 class Cards(Answer):

@@ -60,7 +60,7 @@ class DraftAnswer(Answer):
 class DraftsQuery(PageQuery):
     """Which."""
 
-    state: DraftState | None = Field(default=None, description="Left out: all but those thrown away.")
+    state: DraftState | None = Field(default=None, description="不写：除已丢弃的以外全部。")
 
 
 class NewDraft(BulletinWords):
@@ -76,20 +76,20 @@ class DraftChange(BulletinWords):
         default=None,
         ge=1,
         le=HIGHEST_ID,
-        description="That this was made from; may be left out with If-Match.",
+        description="从哪一版改起；带 If-Match 时可以不写。",
     )
 
 
 class Approval(Body):
     """Yes, to what was seen."""
 
-    version: int = Field(ge=1, le=HIGHEST_ID, description="That was looked at.")
+    version: int = Field(ge=1, le=HIGHEST_ID, description="看过的那一版。")
 
 
 class GivenBack(Body):
     """No, and why."""
 
-    words: Text = Field(min_length=1, max_length=300, pattern=r"\S", description="Its writers read them.")
+    words: Text = Field(min_length=1, max_length=300, pattern=r"\S", description="写稿的人会读到。")
 
 
 async def index(call: Call) -> Page[DraftAnswer]:

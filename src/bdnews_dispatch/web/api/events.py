@@ -26,13 +26,13 @@ class EventAnswer(Answer):
 class Events(Page[EventAnswer]):
     """Events; `next` is there even where there are no more yet: ask again with it later."""
 
-    next: str = Field(description="Cursor behind the last one here: what happens from now on comes after it.")
+    next: str = Field(description="这里最后一件之后的游标：此后发生的都在它后面。")
 
 
 class EventsQuery(PageQuery):
     """Which."""
 
-    name: Text = Field(default="", max_length=64, description="Such as dispatch.created.")
+    name: Text = Field(default="", max_length=64, description="如 dispatch.created。")
 
 
 async def index(call: Call) -> Events:

@@ -58,13 +58,9 @@ class NewFeed(Body):
     """A feed to watch."""
 
     url: Text = Field(min_length=1, max_length=500)
-    publication: Text | None = Field(
-        default=None, max_length=40, description="Its key; null: the default one."
-    )
-    publish: bool = Field(
-        default=False, description="Publish its issues at once, which begins their dispatch."
-    )
-    backlog: bool = Field(default=False, description="Take what is in it already as well.")
+    publication: Text | None = Field(default=None, max_length=40, description="刊物的键；null 是默认的。")
+    publish: bool = Field(default=False, description="其中的各期立即发布，随即分发。")
+    backlog: bool = Field(default=False, description="其中已有的也收。")
 
 
 async def index(call: Call) -> WatchedFeeds:

@@ -72,7 +72,7 @@ class ImportAnswer(Answer):
 class UploadQuery(Asked):
     """What the file is."""
 
-    file_name: Text = Field(min_length=1, max_length=255, description="As people know it, with its ending.")
+    file_name: Text = Field(min_length=1, max_length=255, description="原来的文件名，带扩展名。")
     publication: Text | None = Field(default=None, max_length=40)
 
 
@@ -81,10 +81,10 @@ class Start(Body):
 
     mode: ImportMode = ImportMode.UPDATE
     columns: dict[Annotated[Text, Field(max_length=100)], _Heading] = Field(
-        default_factory=dict, description="By hand: field → heading, as `bdnews subscribers import --map`."
+        default_factory=dict, description="手工对应：字段 → 表头。"
     )
-    list_name: Text = Field(default="", max_length=100, description="Everybody taken is put on it.")
-    basis: Text = Field(default="", max_length=1000, description="Why these people may be written to.")
+    list_name: Text = Field(default="", max_length=100, description="收进来的人都放进这份名单。")
+    basis: Text = Field(default="", max_length=1000, description="凭什么可以给这些人写信。")
 
 
 async def index(call: Call) -> Page[ImportAnswer]:

@@ -70,13 +70,13 @@ class IssuesQuery(PageQuery):
 class PushQuery(Asked):
     """What is handed in."""
 
-    file_name: Text = Field(default="push.md", min_length=1, max_length=255, description="For people.")
+    file_name: Text = Field(default="push.md", min_length=1, max_length=255, description="给人看的。")
     publication: Text | None = Field(
         default=None,
         max_length=40,
-        description="Its key; left out: what the text says, else the default one.",
+        description="刊物的键；不写：按正文所写，没有写的是默认的。",
     )
-    publish: bool = Field(default=False, description="Publish it at once, which begins its dispatch.")
+    publish: bool = Field(default=False, description="立即发布，随即分发。")
 
 
 class Named(Asked):

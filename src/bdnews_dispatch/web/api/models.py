@@ -84,13 +84,11 @@ class Page(Answer, Generic[Item]):
     """Some of many."""
 
     items: list[Item]
-    next: str | None = Field(description="Cursor of the next page; null on the last.")
+    next: str | None = Field(description="下一页的游标；最后一页是 null。")
 
 
 class PageQuery(Asked):
     """Which page."""
 
-    cursor: Text = Field(
-        default="", max_length=200, description="`next` of the page before; empty: the first."
-    )
+    cursor: Text = Field(default="", max_length=200, description="上一页答复中的 next；空的是第一页。")
     limit: int = Field(default=50, ge=1, le=MOST_ITEMS)

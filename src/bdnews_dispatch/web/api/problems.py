@@ -38,8 +38,8 @@ class Detail(BaseModel):
     """One thing that is wrong with a request."""
 
     model_config = ConfigDict(extra="forbid")
-    pointer: str = Field(default="", description="JSON Pointer into the body, such as #/sections/0.")
-    parameter: str = Field(default="", description="Name of a query or path parameter, or of a header.")
+    pointer: str = Field(default="", description="指向内容某处的 JSON Pointer，如 #/sections/0。")
+    parameter: str = Field(default="", description="查询参数、路径参数或首部的名称。")
     detail: str
 
 
@@ -51,8 +51,8 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = ""
-    code: str = Field(description="A dotted name that never changes.")
-    hint: str = Field(default="", description="What to do next.")
+    code: str = Field(description="带点的名称，永不改变。")
+    hint: str = Field(default="", description="下一步该做什么。")
     errors: list[Detail] = Field(default_factory=list)
 
 

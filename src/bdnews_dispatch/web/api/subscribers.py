@@ -65,7 +65,7 @@ class SubscriberAnswer(Answer):
 class SubscribersQuery(PageQuery):
     """Whom."""
 
-    email: Text = Field(default="", max_length=LONGEST_ADDRESS, description="Whole, in any case.")
+    email: Text = Field(default="", max_length=LONGEST_ADDRESS, description="完整的地址，大小写不限。")
     openid: Text = Field(default="", max_length=64)
     tag: Text = Field(default="", max_length=40)
     list: Text = Field(default="", max_length=100)
@@ -80,14 +80,12 @@ class NewSubscriber(Body):
     email: Text | None = Field(default=None, max_length=LONGEST_ADDRESS)
     openid: Text | None = Field(default=None, max_length=64)
     name: Text = Field(default="", max_length=LONGEST_NAME)
-    publication: _Key | None = Field(default=None, description="Its key; left out: the default one.")
-    sections: _Sections | None = Field(default=None, description="Keys; [] is the whole issue.")
+    publication: _Key | None = Field(default=None, description="刊物的键；不写是默认的。")
+    sections: _Sections | None = Field(default=None, description="栏目的键；[] 是整期。")
     channel: ChannelChoice | None = None
     cadence: Cadence | None = None
     resubscribe: bool = False
-    evidence: Text = Field(
-        default="", max_length=200, description="What shows that they agreed; kept with the agreement."
-    )
+    evidence: Text = Field(default="", max_length=200, description="何以见得他们同意；与同意一起保留。")
 
 
 class Unsubscription(Body):

@@ -64,7 +64,7 @@ class NewWebhook(Body):
 
     url: Text = Field(min_length=1, max_length=500)
     names: list[Annotated[Text, Field(max_length=64)]] = Field(
-        default_factory=list, max_length=50, description="Such as issue.published, dispatch.*; [] is all."
+        default_factory=list, max_length=50, description="如 issue.published、dispatch.*；[] 是全部。"
     )
     description: Text = Field(default="", max_length=200)
 
@@ -78,7 +78,7 @@ class Switch(Body):
 class Replay(Body):
     """From where."""
 
-    after: int = Field(ge=0, le=HIGHEST_LONG, description="Number of the event; 0: all that is kept.")
+    after: int = Field(ge=0, le=HIGHEST_LONG, description="事件的编号；0 是保留着的全部。")
 
 
 async def index(call: Call) -> Page[WebhookAnswer]:
