@@ -17,7 +17,7 @@ SOURCE = Path(bdnews_dispatch.__file__).parent
 LEFT_OUT = (
     "cli/",
     "sandbox/",
-    "service.py",
+    "service/",
     "parts.py",
     "settings.py",
     "links.py",
