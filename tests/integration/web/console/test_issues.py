@@ -116,6 +116,8 @@ async def test_previewed_for_a_set_and_for_a_person_and_sent_to_oneself(desk: De
     assert "local-1" not in text
     assert "@media all" in text
     policy = frame.headers["Content-Security-Policy"]
+    assert "/qr.png" not in text, "an address that answers once it is published"
+    assert 'src="data:image/png;base64,' in text
     assert "sandbox" in policy
     assert "script" not in policy
     assert "frame-src 'self'" in (await desk.get(f"{ROOM}/{issue.id}")).headers["Content-Security-Policy"]
