@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from bdnews_dispatch.errors import SettingsError
 from bdnews_dispatch.shipped import shipped
@@ -409,11 +410,35 @@ def read_settings(
     except ValidationError as error:
         raise SettingsError(
             "\n".join(
-                f"设置 {_dotted(problem['loc'])}：{problem['msg']}（收到的值类型为 {type(problem['input']).__name__}）"
+                f"设置 {_dotted(problem['loc'])}：{_told(problem)}（收到的值类型为 {type(problem['input']).__name__}）"
                 for problem in error.errors()
             ),
             hint=f"每项设置的含义与默认值见 {shipped('config') / 'bdnews.toml'}。",
         ) from None
+
+
+#: Of pydantic's kinds of problem, those that a slip of the pen makes; the others are told as it tells them.
+_WRONG: Mapping[str, str] = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "应为整数"),
+    **dict.fromkeys(("float_parsing", "float_type"), "应为数字"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "应为 true 或 false"),
+    "string_type": "应为文字，写在引号里",
+    **dict.fromkeys(("list_type", "tuple_type"), "应为列表，写在方括号里"),
+    "greater_than": "应大于 {gt}",
+    "greater_than_equal": "应不小于 {ge}",
+    "less_than": "应小于 {lt}",
+    "less_than_equal": "应不大于 {le}",
+    "literal_error": "应为其中之一：{expected}",
+    "missing": "没有写",
+}
+
+
+def _told(problem: ErrorDetails) -> str:
+    words = _WRONG.get(problem["type"])
+    if words is None:
+        return problem["msg"]
+    told = {name: str(value) for name, value in problem.get("ctx", {}).items()}
+    return words.format(**told).replace(" or ", "、").replace(", ", "、")
 
 
 def _own_file(environment: Mapping[str, str]) -> Path | None:

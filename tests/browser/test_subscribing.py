@@ -88,3 +88,26 @@ async def test_the_whole_way(browser: Browser, service: tuple[Parts, Sandbox], s
     width = await page.evaluate("document.documentElement.scrollWidth") if scripts else PHONE_VIEW["width"]
     assert width <= PHONE_VIEW["width"]
     await context.close()
+
+
+async def test_a_misspelt_address_is_asked_about_in_one_box(
+    browser: Browser, service: tuple[Parts, Sandbox]
+) -> None:
+    """On a phone the form's own button floats at the foot; those of the question stay in it, apart from each other."""
+    base = service[0].settings.base_url
+    page = await (await browser.new_context(viewport=PHONE_VIEW, locale="zh-CN")).new_page()
+    await page.goto(f"{base}/subscribe/dsj")
+    await page.locator("input[name=email]").fill("reader@gmial.com")
+    await page.locator("input[name=agree]").check()
+    await page.get_by_role("button", name="订阅", exact=True).click()
+    question = await page.locator(".told").bounding_box()
+    meant = await page.get_by_role("button", name="改为 reader@gmail.com").bounding_box()
+    written = await page.get_by_role("button", name="没有写错，就用这个").bounding_box()
+    assert question is not None
+    assert meant is not None
+    assert written is not None
+    assert written["y"] >= meant["y"] + meant["height"] + 8
+    assert question["y"] < meant["y"]
+    assert written["y"] + written["height"] < question["y"] + question["height"]
+    assert meant["x"] >= question["x"] + 12
+    assert await page.locator(".told .action").evaluate("e => getComputedStyle(e).position") == "static"

@@ -30,9 +30,12 @@ PROVIDERS = (shipped("config") / "providers.toml").read_text(encoding="utf-8")
         (WHOLE[: WHOLE.index("hold")], "own.toml"),
         (WHOLE.replace("batch", "bacth"), "delivery.bacth"),
         (WHOLE.replace("[delivery]", "[delivry]"), "delivry"),
-        (WHOLE.replace("100", '"many"'), "delivery.batch"),
-        (WHOLE.replace("100", "0"), "delivery.batch"),
-        (WHOLE.replace("hold", "perhaps"), "delivery.uncertain"),
+        (WHOLE.replace("100", '"many"'), "delivery.batch：应为整数"),
+        (WHOLE.replace("100", "0"), "delivery.batch：应不小于 1"),
+        (
+            WHOLE.replace("hold", "perhaps"),
+            "delivery.uncertain：应为其中之一：'hold'、'resend'、'assume_sent'",
+        ),
         ("delivery = 3\n", "delivery"),
     ],
 )

@@ -16,7 +16,7 @@ from sqlmodel import col, select
 
 from bdnews_dispatch.cli.importing import bring, run_here
 from bdnews_dispatch.cli.session import read_and_logs
-from bdnews_dispatch.demo.filling import ADMIN, REVIEWER, fill
+from bdnews_dispatch.demo.filling import ADMIN, REVIEWER, fill, followers_of
 from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.states import DispatchState
@@ -92,6 +92,7 @@ async def _demo(read: ReadSettings, *, once: bool) -> None:
             "正在为控制台填入编写的一年……"
         )
         await fill(parts)
+        sandbox.platform.known(await followers_of(parts))
         doors = [
             f"  {who}    {base}/demo/console/{secret}"
             for secret, (who, _) in zip(list(guests), _GUESTS, strict=True)

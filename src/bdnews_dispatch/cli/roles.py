@@ -60,9 +60,7 @@ def _run(roles: Collection[Role]) -> None:
 
     async def started(parts: Parts, stand_in: Sandbox | None) -> None:
         if Role.WEB in roles:
-            click.echo(
-                f"网页 {parts.settings.base_url}/，控制台 {parts.settings.base_url}/console/subscribers"
-            )
+            click.echo(f"网页 {parts.settings.base_url}/，控制台 {parts.settings.base_url}/console/today")
             # Where this is no terminal it goes into a log, where a secret has no place.
             invitation = await invitation_of_the_first(parts) if sys.stdout.isatty() else ""
             click.echo(invitation or "控制台的用户用 bdnews users invite 邮箱 --role admin 邀请。")

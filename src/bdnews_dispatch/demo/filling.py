@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import Any
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts import audit
@@ -134,6 +135,15 @@ async def fill(parts: Parts) -> dict[str, int]:
         "deliveries": len(year.rows.deliveries),
         "hits": len(year.rows.hits),
     }
+
+
+async def followers_of(parts: Parts) -> Sequence[str]:
+    """Who follows the account in the year that was made up: the sandbox's platform must know them too, or the first
+    dispatch from the console fails for each of them, and suppresses them.
+    """
+    async with parts.database.read() as session:
+        rows = await session.exec(select(Follower.openid).where(col(Follower.following)))
+        return rows.all()
 
 
 async def _user(session: AsyncSession, now: datetime, name: str, email: str, role: Role) -> int:

@@ -5,6 +5,7 @@ web/api/.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.bulletins.drafting import Written, check_sending, takes_two
@@ -56,6 +57,20 @@ async def was_called_back(session: AsyncSession, dispatch: Dispatch) -> bool:
         return False
     of_it = await dispatches_of_bulletin(session, dispatch.bulletin_id)
     return any(one.state is DispatchState.CANCELLED for one in of_it)
+
+
+async def approved_by(session: AsyncSession, dispatch: Dispatch, actor: str) -> int:
+    """The draft that it sends, where this is who approved it; 0: they did not."""
+    if dispatch.bulletin_id is None:
+        return 0
+    draft = (
+        await session.exec(
+            select(BulletinDraft).where(
+                BulletinDraft.bulletin_id == dispatch.bulletin_id, BulletinDraft.decided_by == actor
+            )
+        )
+    ).first()
+    return draft.id or 0 if draft is not None else 0
 
 
 async def check_again(session: AsyncSession, dispatch: Dispatch) -> None:

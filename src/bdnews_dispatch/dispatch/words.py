@@ -91,6 +91,14 @@ _REASONS: Mapping[str, str] = {
     "decided:resend": "人工决定：重发",
     "decided:failed": "人工决定：视为失败",
 }
+#: The WeChat platform's, of one person: what an editor can understand without its manual. Others are `微信平台拒绝`.
+_PLATFORM: Mapping[str, str] = {
+    "43004": "对方没有关注公众号",
+    "50005": "对方没有关注公众号",
+    "43019": "对方拒收公众号消息",
+    "48002": "对方拒收公众号消息",
+    "43101": "对方没有同意，或同意已用完",
+}
 #: By the first part of a dotted name.
 _CLASSES: Mapping[str, str] = {
     "address": "地址不能用",
@@ -127,7 +135,7 @@ def reason_words(reason: str) -> str:
     if reason.lstrip("-").isdecimal():
         if len(reason) == 3:
             return {"4": "对方暂时不收", "5": "对方拒收"}.get(reason[0], "")
-        return "微信平台拒绝"
+        return _PLATFORM.get(reason, "微信平台拒绝")
     return _CLASSES.get(reason.partition(".")[0], "") if "." in reason else ""
 
 

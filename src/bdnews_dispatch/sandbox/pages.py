@@ -16,11 +16,12 @@ from bdnews_dispatch.clock import beijing
 from bdnews_dispatch.sandbox.acting import Acting
 from bdnews_dispatch.sandbox.kept import CardBox, KeptCard, KeptMail, MailBox
 from bdnews_dispatch.sandbox.mail_view import PICTURES, MailView, framed, view
-from bdnews_dispatch.sandbox.wechat_platform import Follower, Platform
+from bdnews_dispatch.sandbox.wechat_platform import Platform
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: A page of the lists.
 PAGE_SIZE = 50
+_MOST_FOLLOWERS = 50
 #: The frame with a mail's HTML: no script, no form, no frame; pictures and styles of its own.
 _FRAME_POLICY = (
     "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; font-src data:; "
@@ -128,23 +129,30 @@ class Pages:
 
     async def _followers(self, request: web.Request) -> web.Response:
         del request
-        followers: list[Follower] = sorted(self._platform.followers.values(), key=lambda each: each.openid)
         return self._html(
             "followers.html",
-            followers=followers,
+            **self._latest(),
             journal=self._acting.journal[:-51:-1],
             now=self._platform.clock(),
             scene="",
         )
 
+    def _latest(self) -> dict[str, Any]:
+        """Those who followed here come before those who were there; a demo's made-up year has hundreds of these."""
+        known = sorted(self._platform.followers.values(), key=lambda each: (each.since is None, each.openid))
+        return {
+            "followers": known[:_MOST_FOLLOWERS],
+            "all": sum(1 for each in known if each.following),
+            "known": len(known),
+        }
+
     async def _scan(self, request: web.Request) -> web.Response:
         scene = self._platform.scenes.get(request.match_info["ticket"])
         if scene is None:
             raise web.HTTPNotFound(text="这个二维码不存在，或沙箱已经重启。\n")
-        followers = sorted(self._platform.followers.values(), key=lambda each: each.openid)
         return self._html(
             "followers.html",
-            followers=followers,
+            **self._latest(),
             journal=self._acting.journal[:-51:-1],
             now=self._platform.clock(),
             scene=scene,

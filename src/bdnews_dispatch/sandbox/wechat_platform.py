@@ -9,7 +9,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -164,6 +164,12 @@ class Platform:
         follower.open_window(AFTER_ACTION, self.clock())
         self.save()
         return follower
+
+    def known(self, openids: Iterable[str]) -> None:
+        """They have followed long ago: no window of theirs is open."""
+        for openid in openids:
+            self.followers.setdefault(openid, Follower(openid))
+        self.save()
 
     def unfollow(self, openid: str) -> None:
         """A user leaves: windows close."""

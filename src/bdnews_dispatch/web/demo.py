@@ -20,6 +20,9 @@ from bdnews_dispatch.accounts.sessions import begin_session
 from bdnews_dispatch.accounts.users import anybody, find_user
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.dispatch.titles import titles
+from bdnews_dispatch.dispatch.words import reason
 from bdnews_dispatch.issues.document import IssueDocument
 from bdnews_dispatch.issues.intake import current_revision
 from bdnews_dispatch.issues.models import Issue, IssueState
@@ -57,11 +60,19 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A delivery as the page shows it. `kept`: its mail or card in the sandbox; empty: not there (yet)."""
+    """A delivery as the page shows it.
+
+    Attributes:
+        kept: its mail or card in the sandbox; empty: not there (yet).
+        title: what was sent.
+        why: its reason in words, where there are some.
+    """
 
     delivery: Delivery
     counts: DeliveryCounts
     kept: str
+    title: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,8 @@ async def show(request: web.Request) -> web.Response:
         address=address,
         rows=rows,
         total=_summed(counts),
+        # Only then it has to be said what each mail is.
+        several=len(dispatches) > 1,
         sandbox_url=sandbox.http_url,
         console=console,
         news=news,
@@ -240,11 +253,12 @@ async def _rows(
     )
     counts = await counts_of_deliveries(session, [d.id for d in deliveries if d.id is not None])
     kept = _kept(sandbox)
+    named = await titles(session, {d.dispatch_id for d in deliveries})
     return [
         Row(
             person=found[i],
             subscribed=i in subscribed,
-            sent=tuple(_sent(d, counts, found[i], kept) for d in deliveries if d.subscriber_id == i),
+            sent=tuple(_sent(d, counts, found[i], kept, named) for d in deliveries if d.subscriber_id == i),
         )
         for i in ids
     ]
@@ -255,11 +269,19 @@ def _sent(
     counts: Mapping[int, DeliveryCounts],
     person: Person,
     kept: Mapping[str, Sequence[str]],
+    named: Mapping[int, str],
 ) -> Sent:
     by_key = kept.get(delivery.key, ())
     target = (person.email or "").casefold() if delivery.channel is Channel.EMAIL else person.openid or ""
-    places = by_key or kept.get(target, ())
-    return Sent(delivery, counts.get(delivery.id or 0, DeliveryCounts()), places[-1] if places else "")
+    # What was not sent has left nothing: the last one that this address got is another's.
+    places = by_key or (() if delivery.state is DeliveryState.SKIPPED else kept.get(target, ()))
+    return Sent(
+        delivery,
+        counts.get(delivery.id or 0, DeliveryCounts()),
+        places[-1] if places else "",
+        named.get(delivery.dispatch_id, ""),
+        reason(delivery.reason) if delivery.reason else "",
+    )
 
 
 def _kept(sandbox: Sandbox) -> dict[str, list[str]]:

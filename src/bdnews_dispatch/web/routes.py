@@ -110,6 +110,7 @@ ROUTES: tuple[Route, ...] = (
         for one in ENDPOINTS
     ),
     # The console.
+    Route("GET", "/console", door.front, _PUBLIC),
     Route("GET", "/console/sign-in", door.show, _PUBLIC),
     Route("POST", "/console/sign-in", door.enter, _PUBLIC),
     Route("GET", "/console/sign-in/code", door.show_code_form, _PUBLIC),
@@ -176,6 +177,7 @@ ROUTES: tuple[Route, ...] = (
     _desk("POST", "/console/bulletins/{id}/send", deciding.send, Right.BULLETINS_WRITE, Of.DRAFT),
     _desk("POST", "/console/bulletins/{id}/discard", deciding.discard, Right.BULLETINS_WRITE, Of.DRAFT),
     _desk("POST", "/console/bulletins/{id}/approve", deciding.approve, Right.BULLETINS_APPROVE, Of.DRAFT),
+    _desk("POST", "/console/bulletins/{id}/undo", deciding.undo, Right.BULLETINS_APPROVE, Of.DRAFT),
     _desk("POST", "/console/bulletins/{id}/return", deciding.give_back, Right.BULLETINS_APPROVE, Of.DRAFT),
     _desk("GET", "/console/reports", report_room.index, Right.REPORTS_READ),
     _desk("GET", "/console/reports/charts/{file}", report_charts.of_days, Right.REPORTS_READ),

@@ -10,6 +10,7 @@ from sqlmodel import select
 from tests.integration.privacy.searching import JING, OPENID, TRACES, everything, in_files
 from tests.integration.web.readers_site import Site, words
 
+from bdnews_dispatch.clock import beijing
 from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.errors import NotFoundError
@@ -132,6 +133,7 @@ async def test_a_copy_by_page_and_by_file(site: Site, jing: int) -> None:
         for said in (JING, "何静", "贵阳", "专家", "总第112期", "Notice-1", "月份 2026-11", "国策要论"):
             assert said in page, said
         assert "mass_messages" not in page
+        assert f"截至 {beijing(site.clock()):%Y-%m-%d %H:%M}" in page, "as the reader's own clock has it"
         assert "{'" not in page, "as words, not as a program writes it"
     english = await (await site.post(f"{link}?lang=en")).text()
     assert "All your data" in english

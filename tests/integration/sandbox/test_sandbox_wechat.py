@@ -222,6 +222,13 @@ async def test_a_field_that_breaks_its_rule_is_named(
     assert box.cards() == []
 
 
+async def test_who_has_followed_long_ago_gets_templates_and_has_no_window(box: Sandbox, call: Caller) -> None:
+    box.platform.known([READER])
+    assert (await call.template())["errcode"] == 0
+    follower = box.platform.followers[READER]
+    assert (follower.since, follower.action_until, follower.message_until) == (None, None, None)
+
+
 async def test_other_faults_of_a_template(box: Sandbox, call: Caller) -> None:
     assert (await call.template())["errcode"] == 43004
     await box.follow(READER)

@@ -61,6 +61,15 @@ def golden() -> IssueDocument:
     )
 
 
+async def test_every_public_page_leads_to_the_form(site: Site) -> None:
+    """Nobody finds an address that no page names."""
+    assert 'href="/subscribe/dsj"' in await (await site.get("/")).text(), "before there is an issue, too"
+    await site.publish(golden())
+    for path in ("/", "/issues/dsj", "/issues/dsj/7", "/issues/dsj/7/1"):
+        assert 'href="/subscribe/dsj"' in await (await site.get(path)).text(), path
+    assert 'href="/subscribe/dsj?lang=en"' in await (await site.get("/issues/dsj/7?lang=en")).text()
+
+
 async def test_home_archive_issue_article(site: Site) -> None:
     await site.publish(golden())
     home = await (await site.get("/")).text()

@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 from tests.integration.web.readers_site import Site, open_site, words
 from tests.making import HandClock
 
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.accounts.users import add_user
 from bdnews_dispatch.db.engine import Database
+from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.sandbox import Sandbox
+from bdnews_dispatch.subscribers.models import Subscriber
 from bdnews_dispatch.web.keys import GUESTS
 
 
@@ -47,6 +51,19 @@ async def test_the_page_shows_who_got_what_and_did_what(demo: Site) -> None:
     after = words(await (await demo.get("/demo")).text())
     for expected in ("已打开", "点击 1 次", "由此退订", "已退订"):
         assert expected in after, expected
+
+
+async def test_who_was_erased_and_what_was_not_sent(demo: Site) -> None:
+    sent = await demo.send(await demo.publish())
+    async with demo.database.write() as session:
+        for one in await session.exec(select(Delivery).where(Delivery.id == sent[0].id)):
+            one.state, one.reason = DeliveryState.SKIPPED, "wechat.by_email"
+        for person in await session.exec(select(Subscriber).where(Subscriber.id == sent[0].subscriber_id)):
+            person.name, person.email, person.email_key, person.openid = "", None, None, None
+    page = await (await demo.get("/demo")).text()
+    assert "None" not in page
+    assert "已删除" in page
+    assert "改发邮件" in page
 
 
 async def test_home_is_the_demo(demo: Site) -> None:

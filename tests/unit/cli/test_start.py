@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import click
 import pytest
 
 from bdnews_dispatch.cli.entry import COMMANDS, root
@@ -25,6 +26,13 @@ def test_the_table_says_what_the_command_says(name: str) -> None:
     command = root.get_command(None, name)  # type: ignore[arg-type]  # it asks nothing of it
     assert command is not None
     assert COMMANDS[name][1] == command.get_short_help_str(limit=200)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("issue", "issues"), ("dispatches", "dispatch")])
+def test_a_wrong_name_is_told_the_right_one(typed: str, meant: str) -> None:
+    with pytest.raises(click.UsageError) as told:
+        root.main([typed, "list"], standalone_mode=False)
+    assert meant in told.value.format_message().removeprefix(f"No such command '{typed}'")
 
 
 def loaded(imports: str) -> set[str]:

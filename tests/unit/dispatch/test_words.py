@@ -42,6 +42,7 @@ def test_every_code_of_an_outcome_has_words() -> None:
         ("suppressed", "在停发名单中（suppressed）"),
         ("550", "对方拒收（550）"),
         ("45015", "微信平台拒绝（45015）"),
+        ("43004", "对方没有关注公众号（43004）"),
         ("retry_limit:450", "多次重试未成：对方暂时不收（retry_limit:450）"),
         ("connect.refused", "连不上对方（connect.refused）"),
         ("something new", "something new"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bdnews_dispatch.errors import IssueError
-from bdnews_dispatch.issues.document import Article, IssueDocument
+from bdnews_dispatch.issues.document import Article, IssueDocument, Section
 from bdnews_dispatch.issues.parsing.contents import find_contents
 from bdnews_dispatch.issues.parsing.decoding import decode
 from bdnews_dispatch.issues.parsing.findings import Findings
@@ -40,7 +40,8 @@ class Compared:
 
     Attributes:
         place: of the article in the issue, from 1; 0 where there is none.
-        differs: `missing` in the text, `unlisted` in the contents, `title`, `section`, or "" where they agree.
+        differs: `missing` in the text (also of an article that the contents alone gave, without text), `unlisted` in
+            the contents, `title`, `section`, or "" where they agree.
     """
 
     listed: Listed | None
@@ -93,22 +94,40 @@ def _text(data: bytes) -> bytes:
 
 
 def compare(contents: Sequence[Listed], document: IssueDocument) -> list[Compared]:
-    """Every line of the contents with its article, then the articles that no line names."""
+    """Every line of the contents with its article, then the articles that no line names.
+
+    What has text comes before what the contents alone gave: an editor who gives the article in the text the title of
+    the contents means this line.
+    """
     left = {place: (section, article) for place, section, article in document.articles()}
+    by_text = sorted(left, key=lambda place: (_is_bare(left[place][1]), place))
     found: list[Compared] = []
     for listed in contents:
         folded = fold(listed.title)
-        place = next((at for at, (_, one) in left.items() if fold(one.title) == folded), 0) or next(
-            (at for at, (_, one) in left.items() if similar(one.title, listed.title)), 0
+        titles = [(at, left[at][1].title) for at in by_text if at in left]
+        place = next((at for at, title in titles if fold(title) == folded), 0) or next(
+            (at for at, title in titles if similar(title, listed.title)), 0
         )
         if not place:
             found.append(Compared(listed, None, "", 0, "missing"))
             continue
         section, article = left.pop(place)
-        elsewhere = bool(listed.section) and fold(listed.section) != fold(section.name)
-        differs = "title" if fold(article.title) != folded else "section" if elsewhere else ""
-        found.append(Compared(listed, article, section.name, place, differs))
+        found.append(Compared(listed, article, section.name, place, _differs(listed, section, article)))
     found += [
-        Compared(None, article, section.name, place, "unlisted") for place, (section, article) in left.items()
+        Compared(None, article, section.name, place, "missing" if _is_bare(article) else "unlisted")
+        for place, (section, article) in left.items()
     ]
     return found
+
+
+def _differs(listed: Listed, section: Section, article: Article) -> str:
+    if _is_bare(article):
+        return "missing"
+    if fold(article.title) != fold(listed.title):
+        return "title"
+    return "section" if listed.section and fold(listed.section) != fold(section.name) else ""
+
+
+def _is_bare(article: Article) -> bool:
+    """Whether the contents alone name it: the text was not found, and no line of it is known."""
+    return not article.line and not article.body

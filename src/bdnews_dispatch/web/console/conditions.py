@@ -1,6 +1,6 @@
 """A segment's rule as rows of a form: what, and the words for it; rows in groups one level deep, no JSON, no script.
 
-In: a form's fields, or a rule. Out: `Written`, or a rule for segments.py; an error names its row. Caller: groups.
+In: a form's fields, or a rule. Out: `Written`, or a rule for segments.py; an error names its row. Callers: groups, log.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -164,6 +164,26 @@ def written_of(rule: dict[str, Any], publication: Publication) -> Written | None
     if None in rows or len(hows) > MOST_GROUPS + 1:
         return None
     return Written(tuple(hows), tuple(row for row in rows if row is not None))
+
+
+_HOWS = {"all": N_("下面每一条都符合"), "any": N_("下面至少一条符合"), "none": N_("下面没有一条符合")}
+
+
+def in_words(rule: Any, say: Callable[[str], str], publication: Publication) -> list[str]:
+    """A rule as people read it, a line for each group. Returns: nothing where it goes deeper, or is none any more."""
+    try:
+        read_rule(rule, publication)
+        written = written_of(rule, publication)
+    except BdnewsError:
+        return []
+    if written is None:
+        return []
+    labels = {kind.key: say(kind.label) for kind in KINDS}
+    groups = [
+        (say(_HOWS[how]), [f"{labels[row.kind]} {row.value}".strip() for _, row in written.of(group)])
+        for group, how in enumerate(written.hows)
+    ]
+    return [f"{how}{say(N_('：'))}{'；'.join(rows)}" for how, rows in groups if rows]
 
 
 def _rows(

@@ -35,6 +35,11 @@ _LONGEST_EMAIL = 254
 _LONGEST_CODE = 40
 
 
+async def front(_: web.Request) -> web.Response:
+    """What people type, and what is written in letters: on to the first page, or from there to the form."""
+    raise web.HTTPFound("/console/today")
+
+
 async def show(request: web.Request) -> web.Response:
     """The form; who is signed in goes on."""
     app = request.app

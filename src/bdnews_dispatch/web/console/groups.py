@@ -17,7 +17,7 @@ from bdnews_dispatch.web.console.dispatches.standing import SOON
 from bdnews_dispatch.web.console.guests import FORM
 from bdnews_dispatch.web.console.sizes import Sizes, sizes_of_lists, sizes_of_segments
 from bdnews_dispatch.web.console.whom import choices
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, PAGES, PUBLICATIONS
 
 #: Characters of a rule; the reader of rules counts its conditions.
 _LONGEST_RULE = 20_000
@@ -149,7 +149,7 @@ async def _segments(
     counted: int | None = None,
     problem: BdnewsError | None = None,
 ) -> web.Response:
-    publication = request.app[PUBLICATIONS].named(None)
+    publication, say = request.app[PUBLICATIONS].named(None), request.app[PAGES].words(request)
     async with request.app[DATABASE].read() as session:
         sizes = await sizes_of_segments(request, session)
         chosen = await choices(session)
@@ -166,6 +166,7 @@ async def _segments(
         "segments.html",
         status=422 if problem else 200,
         sizes=sizes,
+        rules={one.name: conditions.in_words(one.rule, say, publication) for one in sizes.found},
         typed=typed,
         counted=counted,
         problem=problem,

@@ -20,10 +20,8 @@ from bdnews_dispatch.accounts.models import ApiToken, AuditEntry, User
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.bulletins.models import Bulletin, BulletinDraft
 from bdnews_dispatch.dispatch.titles import titles
-from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.issues.publications import Publication
-from bdnews_dispatch.subscribers import segments
 from bdnews_dispatch.subscribers.imports.models import ImportRun
 from bdnews_dispatch.subscribers.models import MailingList, Segment, Subscriber
 from bdnews_dispatch.watched_feeds.models import WatchedFeed
@@ -247,31 +245,11 @@ def _said(change: Change, say: Say, publication: Publication) -> Change:
             except ValueError:
                 return value
         if kind == "rule":
-            return _rule(value, say, publication)
+            return conditions.in_words(value, say, publication) or value
         return value
 
     field = Field(say(change.field.name) if change.field.name else "", kind)
     return Change(field, one(change.after), one(change.before), change.was)
-
-
-_HOWS = {"all": N_("下面每一条都符合"), "any": N_("下面至少一条符合"), "none": N_("下面没有一条符合")}
-
-
-def _rule(rule: Any, say: Say, publication: Publication) -> Any:
-    """A segment's rule as the rows of its form; as it is where it goes deeper, or is none any more."""
-    try:
-        segments.read_rule(rule, publication)
-        written = conditions.written_of(rule, publication)
-    except BdnewsError:
-        return rule
-    if written is None:
-        return rule
-    labels = {kind.key: say(kind.label) for kind in conditions.KINDS}
-    groups = [
-        (say(_HOWS[how]), [f"{labels[row.kind]} {row.value}".strip() for _, row in written.of(group)])
-        for group, how in enumerate(written.hows)
-    ]
-    return [f"{how}{say(N_('：'))}{'；'.join(rows)}" for how, rows in groups if rows]
 
 
 def _codes(actor: str, tokens: Mapping[int | None, ApiToken]) -> Collection[str]:

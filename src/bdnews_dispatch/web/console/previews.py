@@ -5,6 +5,8 @@ alone for the frame. Callers: the rooms of issues and of bulletins. The frame's 
 what stands in a mail may come from anywhere.
 """
 
+import re
+from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from multidict import MultiMapping
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.digests.link_check import wrong_with
 from bdnews_dispatch.digests.matching import Interest, Skip, match
+from bdnews_dispatch.digests.qr import qr_png
 from bdnews_dispatch.dispatch.contents import Contents
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.previewing import CLIPPED_AT, Preview, preview
@@ -35,6 +38,7 @@ _FRAME_POLICY = (
 FORMS, WIDTHS, SCHEMES = ("html", "text", "card"), ("600", "375"), ("light", "dark")
 _DARK = "prefers-color-scheme:dark"
 _LONGEST_NUMBER = 9
+_CODE = re.compile(r'src="(https?://[^"]{1,600}/issues/[^"]{1,80})/qr\.png"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,13 @@ def whole_page(request: web.Request, shown: Shown, *, room: str, title: str, bul
 
 def frame(request: web.Request, shown: Shown) -> web.Response:
     """The mail alone."""
-    return framed(request, shown.preview.html if shown.preview else "", shown.wanted.scheme)
+    html = shown.preview.html if shown.preview else ""
+    return framed(request, _CODE.sub(_drawn, html), shown.wanted.scheme)
+
+
+def _drawn(code: re.Match[str]) -> str:
+    """The code itself: its address answers only once the issue is published, and a preview comes before."""
+    return f'src="data:image/png;base64,{b64encode(qr_png(code[1])).decode()}"'
 
 
 def framed(request: web.Request, html: str, scheme: str) -> web.Response:

@@ -18,9 +18,10 @@ from bdnews_dispatch.reports.words import DIMENSIONS, label_of
 from bdnews_dispatch.web import charts
 from bdnews_dispatch.web.console.desk import number, page
 from bdnews_dispatch.web.console.reach import publications_of
+from bdnews_dispatch.web.console.report_articles import titles_of
 from bdnews_dispatch.web.console.report_charts import latest_issues, months_of_growth, query
 from bdnews_dispatch.web.console.report_queries import days_asked, publication_asked
-from bdnews_dispatch.web.keys import CLOCK, DATABASE, PUBLICATIONS, SETTINGS
+from bdnews_dispatch.web.keys import CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS
 from bdnews_dispatch.web.language import language_of
 from bdnews_dispatch.web.pages import PRIVATE, section_name
 
@@ -72,6 +73,8 @@ async def show(request: web.Request) -> web.Response:
     report, publication = await _report(request)
     async with request.app[DATABASE].read() as session:
         hours = await pace(session, report.headline.dispatch_id)
+        clicked = report.lines[Dimension.ARTICLE][:_SHOWN]
+        titles = await titles_of(session, request.app[LINKS], publication.key, clicked)
     return page(
         request,
         "report.html",
@@ -85,6 +88,7 @@ async def show(request: web.Request) -> web.Response:
             ]
             for dimension in DIMENSIONS
         },
+        titles=titles,
         hours=hours,
         # Where its own line ends.
         reached=next((one for one in reversed(hours) if one.open_rate is not None), None),

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from bdnews_dispatch.dispatch.words import reason_words, with_code
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.subscribers import suppressions as rooms
 from bdnews_dispatch.subscribers.fields import read_address, read_openid
@@ -61,6 +62,12 @@ async def _page(request: web.Request, *, problem: BdnewsError | None = None) -> 
         "suppressions.html",
         status=422 if problem else 200,
         found=found,
+        # `template:43004`: by which way of WeChat's, and what the platform said.
+        reasons={
+            one.reason: with_code(told, one.reason)
+            for one in found
+            if one.source in {"smtp", "wechat"} and (told := reason_words(one.reason.rpartition(":")[2]))
+        },
         lifted=lifted,
         wanted=target,
         typed=typed,

@@ -20,7 +20,7 @@ from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.issues.models import Issue, IssueState
 from bdnews_dispatch.scheduling.timetable import read_timetable
-from bdnews_dispatch.subscribers.models import Cadence
+from bdnews_dispatch.subscribers.models import Cadence, Subscriber
 from bdnews_dispatch.watched_feeds import rooms as watched_feeds
 from bdnews_dispatch.web.console.desk import page
 from bdnews_dispatch.web.console.dispatches.standing import Stand, stands
@@ -77,10 +77,12 @@ async def show(request: web.Request) -> web.Response:
         feeds = await watched_feeds.failing(session, who.publications)
         hooks = await webhooks.failing(session) if not who.publications else []
         left = await quotas(request, session)
+        begun = await _has_begun(session)
     return page(
         request,
         "today.html",
         now=now,
+        begun=begun,
         review=review,
         drafts=drafts,
         stuck=[one for one in under_way if one.stuck],
@@ -93,6 +95,12 @@ async def show(request: web.Request) -> web.Response:
         quotas=left,
         checks=await app[READINESS].look(),
     )
+
+
+async def _has_begun(session: AsyncSession) -> bool:
+    """Whether there is an issue and a subscriber; before, a page that says "nothing to do" is no help."""
+    issue = (await session.exec(select(Issue.id).limit(1))).first()
+    return issue is not None and (await session.exec(select(Subscriber.id).limit(1))).first() is not None
 
 
 async def _review(session: AsyncSession, who: SignedIn) -> list[Issue]:

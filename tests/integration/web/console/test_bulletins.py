@@ -126,6 +126,26 @@ async def test_what_was_called_back_takes_two_people_again(site: Site, editor: D
     )
 
 
+async def test_who_approved_takes_it_back_in_time(site: Site, editor: Desk, reviewer: Desk) -> None:
+    """The page promises it to them, and they may not steer other dispatches."""
+    await editor.done(f"{ROOM}/new", URGENT)
+    await editor.done(f"{ROOM}/1/ask")
+    assert "此前可以撤回" in await reviewer.done(f"{ROOM}/1/approve", {"version": "1"})
+    assert f"{ROOM}/1/undo" in await reviewer.page("/console/dispatches/1")
+    other = await somebody(site, Role.ADMIN)
+    assert (await other.post(f"{ROOM}/1/undo")).status == 422, (
+        "of who approved it alone; others have their own"
+    )
+    analyst = await somebody(site, Role.ANALYST)
+    page = await analyst.page("/console/dispatches/1")
+    assert "可以撤回" not in page, "who has no button is promised none"
+    assert "没有发给任何人" in await reviewer.done(f"{ROOM}/1/undo")
+    (dispatch,) = await dispatches(site)
+    assert dispatch.state is DispatchState.CANCELLED
+    assert (await reviewer.post(f"{ROOM}/1/undo")).status == 422
+    assert "/undo" not in await reviewer.page("/console/dispatches/1")
+
+
 async def test_an_admin_who_wrote_of_it_is_no_second_person(site: Site, editor: Desk, desk: Desk) -> None:
     await editor.done(f"{ROOM}/new", URGENT)
     await desk.done(f"{ROOM}/1", {**URGENT, "title": "改过", "version": "1"})

@@ -10,10 +10,11 @@ from tests.making import DSJ, import_csv
 
 from bdnews_dispatch.accounts.rights import Role
 from bdnews_dispatch.dispatch.breakdown import by_domain
-from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.planning import Planner
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.issues.models import Issue, IssueState
+from bdnews_dispatch.subscribers.models import Cadence
 from bdnews_dispatch.web.keys import PUBLICATIONS
 
 ROOM = "/console/dispatches"
@@ -199,3 +200,23 @@ async def test_which_way_each_took_and_why_not_another(desk: Desk, sent: list[De
     assert "模板消息（template）" in page
     assert why in page
     assert "看已发出的，各走了哪种方式" in words(await desk.page(f"{ROOM}/1"))
+
+
+async def test_a_week_with_one_issue_in_it_is_not_called_as_the_issue(desk: Desk) -> None:
+    issue = await desk.site.publish()
+    async with desk.site.database.write() as session:
+        for cadence in (Cadence.WEEKLY, Cadence.MONTHLY):
+            session.add(
+                Dispatch(
+                    cause=f"period:{cadence}",
+                    kind=DispatchKind.PERIOD,
+                    cadence=cadence,
+                    publication="dsj",
+                    issues=[{"id": issue.id or 0, "revision": 1}],
+                    due_at=desk.site.clock(),
+                    created_at=desk.site.clock(),
+                )
+            )
+    page = words(await desk.page(ROOM))
+    assert "周报：总第112期《" in page
+    assert "月报：总第112期《" in page

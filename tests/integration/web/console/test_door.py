@@ -15,6 +15,11 @@ from bdnews_dispatch.subscribers.models import Subscriber
 from bdnews_dispatch.web.console.desk import DOORS
 
 
+async def test_the_short_address_leads_in(site: Site) -> None:
+    answer = await site.get("/console")
+    assert (answer.status, answer.headers["Location"]) == (302, "/console/today")
+
+
 async def test_the_cookie_is_for_us_alone(site: Site) -> None:
     await somebody(site, Role.EDITOR)
     form = {"email": "editor@example.cn", "password": PASSWORD}

@@ -15,6 +15,7 @@ from bdnews_dispatch.issues.document import IssueDocument, Warning_
 from bdnews_dispatch.issues.intake import current_revision, take
 from bdnews_dispatch.issues.models import Issue
 from bdnews_dispatch.letters.models import Letter, LetterKind
+from bdnews_dispatch.web.keys import SETTINGS
 
 ROOM = "/console/issues"
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -115,6 +116,8 @@ async def test_previewed_for_a_set_and_for_a_person_and_sent_to_oneself(desk: De
     assert "policy-1" in text
     assert "local-1" not in text
     assert "@media all" in text
+    assert "/qr.png" not in text, "an address that answers once it is published"
+    assert 'src="data:image/png;base64,' in text
     policy = frame.headers["Content-Security-Policy"]
     assert "sandbox" in policy
     assert "script" not in policy
@@ -175,3 +178,11 @@ async def test_nothing_that_an_editor_or_a_file_brings_is_run(desk: Desk, issue:
 )
 def test_what_can_be_said_of_a_link(url: str, wrong: str) -> None:
     assert wrong_with(url) == wrong
+
+
+async def test_the_page_says_how_an_issue_gets_in(site: Site, desk: Desk) -> None:
+    told = words(await desk.page(ROOM))
+    assert str(site.app[SETTINGS].issues.folder) in told
+    assert "还没有任何一期" in told
+    analyst = await somebody(site, Role.ANALYST)
+    assert "新的一期" not in await analyst.page(ROOM)

@@ -69,7 +69,7 @@ async def test_lists_and_segments_say_when_they_were_counted(desk: Desk) -> None
         list_id = await find_or_make_list(session, site.clock, "会场")
         await join_list(session, site.clock, list_id, [1, 2], Proof("admin", "t"))
         await save_segment(session, site.clock, DSJ, "政策", {"field": "sections", "any_of": ["policy"]})
-    for path, row in (("/console/lists", "会场 2 否"), ("/console/segments", "政策 1 {")):
+    for path, row in (("/console/lists", "会场 2 否"), ("/console/segments", "政策 1 下面每一条都符合")):
         first = await desk.get(path)
         assert "马上就有" in await first.text()
         assert first.headers["Refresh"] == "2"

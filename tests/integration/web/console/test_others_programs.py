@@ -40,7 +40,7 @@ async def test_sources_are_added_read_switched_and_removed(desk: Desk) -> None:
     assert "&lt;b&gt;题" in await desk.page(f"{room}/1")
     for do, after in (
         ("disable", "已停用"),
-        ("enable", "正常"),
+        ("enable", "大数据发展动态 等人发布 还没有读过 ◷ 等候第一次读取"),
         ("read", "马上就读"),
         ("remove", "还没有来源"),
     ):

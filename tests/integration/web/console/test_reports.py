@@ -54,6 +54,8 @@ async def test_a_dispatch_with_all_its_sides(desk: Desk, counted: Delivery) -> N
         "首次打开",
     ):
         assert said in text, said
+    clicked = text.partition("点击最多的链接")[2]
+    assert "policy-1的题目" in clicked, "an editor knows the title, not the address"
     index = words(await desk.page(ROOM))
     assert "各次发送" in index
     assert "订阅者的增减" in index

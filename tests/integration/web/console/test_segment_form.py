@@ -146,7 +146,10 @@ async def test_the_expert_writes_json_and_what_goes_deeper_stays_json(desk: Desk
     deep = {"any": [{"all": [{"none": [flat]}, flat]}]}
     for name, rule in (("浅", flat), ("深", deep)):
         await desk.done(ROOM, {"name": name, "rule": json.dumps(rule), "do": "save"})
-    assert 'name="r0.kind"' in await desk.page(f"{ROOM}?name=浅")
+    page = await desk.page(f"{ROOM}?name=浅")
+    assert 'name="r0.kind"' in page
+    assert "有标签：其中之一 专家" in page, "what a form can hold is told in its words"
+    assert "any_of" not in page.partition("</table>")[0].partition("深")[0]
     page = await desk.page(f"{ROOM}?name=深")
     assert "只能以 JSON 更改" in page
     assert 'name="r0.kind"' not in page

@@ -21,9 +21,14 @@ async def test_a_quiet_day(desk: Desk) -> None:
     text = words(await desk.page(PAGE))
     assert "没有要处理的" in text
     assert "没有正在发送的" in text
+    assert "从这里开始" in text, "there is no issue yet, and nobody to send it to"
     assert "每周一封的读者" in text
     assert "✓ 数据库" in text
     assert "今日模板消息（条） 0 / 100000" in text
+
+
+async def test_what_has_begun_needs_no_first_steps(desk: Desk, sent: list[Delivery]) -> None:
+    assert "从这里开始" not in await desk.page(PAGE)
 
 
 async def test_what_needs_a_person_leads_to_where_it_is_done(desk: Desk) -> None:

@@ -9,11 +9,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.bulletins import drafting
 from bdnews_dispatch.bulletins.models import BulletinDraft
 from bdnews_dispatch.dispatch.drafts import send_draft
-from bdnews_dispatch.dispatch.starting import Started
-from bdnews_dispatch.errors import BdnewsError
+from bdnews_dispatch.dispatch.starting import Started, dispatches_of_bulletin
+from bdnews_dispatch.dispatch.states import DispatchState
+from bdnews_dispatch.errors import BdnewsError, StateError
 from bdnews_dispatch.web.console.bulletins.writing import ROOM, shown
 from bdnews_dispatch.web.console.desk import back, field, note, number
 from bdnews_dispatch.web.console.dispatches.starting import note_start
+from bdnews_dispatch.web.console.dispatches.steering import take_back
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS, WAKE
 
@@ -74,6 +76,22 @@ async def give_back(request: web.Request, draft_id: int) -> web.StreamResponse:
         await drafting.give_back(session, request.app[CLOCK], draft_id, request[WHO].actor, words)
         await note(request, session, "bulletin.give_back", f"draft:{draft_id}", {"words": words})
     raise back(f"{ROOM}/{draft_id}", "given_back")
+
+
+@_or_why_not
+async def undo(request: web.Request, draft_id: int) -> web.StreamResponse:
+    """Who approved it takes it back before it begins: they were told that they can, and may not steer dispatches."""
+    async with request.app[DATABASE].write() as session:
+        draft = await drafting.find(session, draft_id)
+        if draft.decided_by != request[WHO].actor or draft.bulletin_id is None:
+            raise StateError("只有批准它的人能在这里撤回", hint="请有发送权限的人在发送任务的页面上撤回。")
+        sent = await dispatches_of_bulletin(session, draft.bulletin_id)
+        waiting = next((one for one in sent if one.state is DispatchState.SCHEDULED), sent[-1])
+        dispatch_id = waiting.id or 0
+        done = await take_back(request, session, dispatch_id)
+        await note(request, session, "dispatch.undo", f"dispatch:{dispatch_id}")
+    request.app[WAKE]()
+    raise back(f"/console/dispatches/{dispatch_id}", done)
 
 
 @_or_why_not

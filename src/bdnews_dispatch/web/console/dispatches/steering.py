@@ -47,7 +47,7 @@ async def _cancel(request: web.Request, session: AsyncSession, dispatch_id: int)
     return "ended"
 
 
-async def _undo(request: web.Request, session: AsyncSession, dispatch_id: int) -> str:
+async def take_back(request: web.Request, session: AsyncSession, dispatch_id: int) -> str:
     """Only what has not begun: then nobody has got anything."""
     dispatch = await control.find_dispatch(session, dispatch_id)
     if dispatch.state is not DispatchState.SCHEDULED:
@@ -62,7 +62,7 @@ ACTIONS: dict[str, Callable[[web.Request, AsyncSession, int], Awaitable[str]]] =
     "pause": _pause,
     "resume": _resume,
     "cancel": _cancel,
-    "undo": _undo,
+    "undo": take_back,
 }
 
 

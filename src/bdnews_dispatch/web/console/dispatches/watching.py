@@ -8,7 +8,7 @@ from aiohttp import web
 from sqlmodel import col, select
 
 from bdnews_dispatch.dispatch import control, words
-from bdnews_dispatch.dispatch.drafts import was_called_back
+from bdnews_dispatch.dispatch.drafts import approved_by, was_called_back
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, REACHED, DispatchState
 from bdnews_dispatch.dispatch.titles import titles
@@ -64,6 +64,7 @@ async def shown(
         named = await titles(session, [dispatch_id])
         found = await stands(request, session, [dispatch], domains=True)
         called_back = await was_called_back(session, dispatch)
+        approved = await approved_by(session, dispatch, request[WHO].actor)
     stand = found[dispatch_id]
     state = control.described(dispatch, stand.standing)
     waits = dispatch.state is DispatchState.SCHEDULED
@@ -89,6 +90,7 @@ async def shown(
         modes=[(words.mode(code), number_) for code, number_ in state["modes"].items()],
         seconds=seconds,
         over=over,
+        approved=approved,
         can={
             "undo": waits and seconds > 0,
             "pause": DispatchState.PAUSED in DISPATCH_TRANSITIONS[dispatch.state] and not (waits and seconds),

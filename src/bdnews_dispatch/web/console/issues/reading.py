@@ -22,7 +22,7 @@ from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.web.console.desk import number, page
 from bdnews_dispatch.web.console.dispatches.standing import stands
 from bdnews_dispatch.web.console.guests import WHO
-from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS
+from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS, SETTINGS
 
 ROOM = "/console/issues"
 #: Of the source, on one page.
@@ -39,7 +39,13 @@ async def index(request: web.Request) -> web.Response:
         rows = await list_issues(session, request[WHO].publications)
         latest = await latest_dispatches(session, rows)
     found = [(issue, latest.get(issue.id or 0)) for issue in rows]
-    return page(request, "issues.html", found=found, publications=app[PUBLICATIONS])
+    return page(
+        request,
+        "issues.html",
+        found=found,
+        publications=app[PUBLICATIONS],
+        folder=str(app[SETTINGS].issues.folder),
+    )
 
 
 async def show(request: web.Request) -> web.Response:
