@@ -7,7 +7,7 @@ did neither.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.clock import whole_day
 from bdnews_dispatch.db.engine import Backend
 from bdnews_dispatch.db.statements import backend_of
 from bdnews_dispatch.subscribers.models import Subscription
@@ -29,7 +30,7 @@ async def count_day(
     session: AsyncSession, publication: str, day: date, zone: ZoneInfo
 ) -> dict[str, tuple[int, int]]:
     """Section → (joined, gone). "" is there always, a section where somebody moved."""
-    start, end = bounds(day, zone)
+    start, end = whole_day(day, zone)
     began, ended = col(Subscription.began_at), col(Subscription.ended_at)
     statement = (
         select(
@@ -100,9 +101,3 @@ async def first_day(session: AsyncSession, publication: str, zone: ZoneInfo) -> 
     )
     first: datetime | None = (await session.exec(statement)).one()
     return first.astimezone(zone).date() if first is not None else None
-
-
-def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """A day's first moment and the next day's, in UTC."""
-    start = datetime.combine(day, datetime.min.time(), tzinfo=zone)
-    return start.astimezone(UTC), (start + timedelta(days=1)).astimezone(UTC)

@@ -13,14 +13,14 @@ from sqlalchemy import Update, delete, func, update
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.clock import Clock
+from bdnews_dispatch.clock import Clock, whole_day
 from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.db.statements import insert_many, insert_new
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchChange
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.issues.publications import Publications
 from bdnews_dispatch.reports.counting import count_dispatch
-from bdnews_dispatch.reports.growth import bounds, count_day, count_held, first_day
+from bdnews_dispatch.reports.growth import count_day, count_held, first_day
 from bdnews_dispatch.reports.models import CountedDispatch, Growth, Rollup
 from bdnews_dispatch.tracking.judging import Judge
 
@@ -122,7 +122,7 @@ class Keeper:
         async with self._database.read() as session:
             changes = await count_day(session, publication, day, self._zone)
             if last:
-                held = await count_held(session, publication, bounds(day, self._zone)[1])
+                held = await count_held(session, publication, whole_day(day, self._zone)[1])
                 changes = _mended(changes, await _counted_before(session, publication, day), held)
         async with self._database.write_beside() as session:
             for section, (joined, gone) in changes.items():

@@ -15,12 +15,13 @@ from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from bdnews_dispatch.clock import whole_day
 from bdnews_dispatch.dispatch.control import find_dispatch
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind, DispatchLink
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.reports.counting import FIGURES
-from bdnews_dispatch.reports.growth import bounds, count_day
+from bdnews_dispatch.reports.growth import count_day
 from bdnews_dispatch.reports.models import CountedDispatch, Dimension, Growth, Rollup
 
 #: Earlier dispatches whose medians stand beside a dispatch: two months of a weekly.
@@ -290,8 +291,8 @@ def within(publication: str, first: date, last: date, zone: ZoneInfo) -> tuple[C
     """Dispatches of a publication that began on these days, both included."""
     return (
         col(Dispatch.publication) == publication,
-        col(Dispatch.created_at) >= bounds(first, zone)[0],
-        col(Dispatch.created_at) < bounds(last, zone)[1],
+        col(Dispatch.created_at) >= whole_day(first, zone)[0],
+        col(Dispatch.created_at) < whole_day(last, zone)[1],
     )
 
 

@@ -7,7 +7,7 @@ for other programs. Only what may be seen is read.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 from sqlmodel import col, select
@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.bulletins.models import BulletinDraft, DraftState
-from bdnews_dispatch.clock import BEIJING, beijing
+from bdnews_dispatch.clock import BEIJING, beijing, midnight, whole_day
 from bdnews_dispatch.dispatch.models import Dispatch
 from bdnews_dispatch.dispatch.starting import period_cause
 from bdnews_dispatch.dispatch.states import DispatchState
@@ -99,8 +99,7 @@ class Span:
     @classmethod
     def of_days(cls, first: date, last: date) -> "Span":
         """Whole days in Beijing, both included."""
-        start, end = (datetime.combine(day, time(), tzinfo=BEIJING) for day in (first, last))
-        return cls(start.astimezone(UTC), (end + timedelta(days=1)).astimezone(UTC))
+        return cls(midnight(first, BEIJING), whole_day(last, BEIJING)[1])
 
 
 async def read_agenda(

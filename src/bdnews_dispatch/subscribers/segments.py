@@ -8,7 +8,7 @@ nobody's mail.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, delete, exists, false, f
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.clock import BEIJING, Clock
+from bdnews_dispatch.clock import BEIJING, Clock, midnight
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.subscribers.fields import LONGEST_NAME
@@ -123,9 +123,9 @@ class _Moment(_Part):
     def _bounds(self, column: Any, now: datetime) -> list[ColumnElement[bool]]:
         bounds: list[ColumnElement[bool]] = []
         if self.after is not None:
-            bounds.append(column >= datetime.combine(self.after, time(), BEIJING))
+            bounds.append(column >= midnight(self.after, BEIJING))
         if self.before is not None:
-            bounds.append(column < datetime.combine(self.before, time(), BEIJING))
+            bounds.append(column < midnight(self.before, BEIJING))
         if self.within_days is not None:
             bounds.append(column >= now - timedelta(days=self.within_days))
         return bounds

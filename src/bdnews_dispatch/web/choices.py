@@ -5,12 +5,12 @@ In: a form; rows. Out: `Choices`; rows. Caller: preferences.
 
 import json
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from multidict import MultiDictProxy
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.clock import BEIJING, Clock, beijing
+from bdnews_dispatch.clock import BEIJING, Clock, beijing, midnight
 from bdnews_dispatch.dispatch.control import leave_untracked
 from bdnews_dispatch.subscribers import agreements, lists
 from bdnews_dispatch.subscribers.agreements import Agreement, Proof
@@ -67,7 +67,7 @@ class Choices:
 
     def agreement(self) -> Agreement:
         """As an agreement."""
-        until = datetime.combine(self.pause, time(), BEIJING) if self.pause is not None else None
+        until = midnight(self.pause, BEIJING) if self.pause is not None else None
         return Agreement(self.whole_issue, self.sections, self.channel, self.cadence, until)
 
 

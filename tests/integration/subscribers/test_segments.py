@@ -70,6 +70,7 @@ async def who(database: Database, clock: HandClock, target: Target) -> set[int]:
         ({"field": "joined", "within_days": 30}, {1, 2, 3, 4}),
         ({"field": "joined", "before": "2026-01-01"}, {5}),
         ({"field": "joined", "after": "2026-01-01"}, {1, 2, 3, 4}),
+        ({"field": "joined", "after": "0001-01-01", "before": "9999-12-31"}, {1, 2, 3, 4, 5}),
         ({"field": "last_opened", "within_days": 30}, {1}),
         ({"field": "last_opened", "not_within_days": 30}, {2, 3, 4, 5}),
         ({"field": "last_opened", "never": True}, {2, 3, 4}),
