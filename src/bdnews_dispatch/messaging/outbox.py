@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, func
+from sqlalchemy import exists, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -71,17 +71,31 @@ class Outbox:
         """
         async with self._database.read() as session:
             waiting = (await session.exec(_waiting(self._clock).limit(limit))).all()
-        handled = 0
+        told = [event for event in waiting if not self._handlers.get(event.name)]
+        if told:
+            await self._pass_by(told)
+        handled = len(told)
         for event in waiting:
-            handled += await self._handle(event)
+            if self._handlers.get(event.name):
+                handled += await self._handle(event)
         return handled
+
+    async def _pass_by(self, told: Sequence[Event]) -> None:
+        """What nobody handles is done with, all of it at once: an issue is opened by as many as read it."""
+        async with self._database.write() as session:
+            await session.execute(
+                update(Event)
+                .where(col(Event.id).in_([event.id for event in told]), col(Event.handled_at).is_(None))
+                .values(handled_at=self._clock())
+                .execution_options(synchronize_session=False)
+            )
 
     async def _handle(self, event: Event) -> bool:
         done = [
             await traces.within(
                 "event", self._run(event, handler), event=event.name, handler=handler.__name__
             )
-            for handler in self._handlers.get(event.name, ())
+            for handler in self._handlers[event.name]
         ]
         if not all(done):
             return False

@@ -1,5 +1,7 @@
 """Events and their handlers: each in effect once, also when one dies half-way."""
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -96,3 +98,31 @@ async def test_an_event_that_nobody_handles_is_done(database: Database) -> None:
     assert await Outbox(database, clock, {}).handle_waiting() == 1
     async with database.read() as session:
         assert (await session.exec(select(Event.id).where(col(Event.handled_at).is_(None)))).all() == []
+
+
+async def test_those_that_nobody_handles_are_done_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HandClock()
+
+    async def handler(session: AsyncSession, event: Event) -> None:
+        session.add(MailingList(name=event.key, created_at=clock()))
+
+    async with database.write() as session:
+        for number in range(30):
+            await record(session, clock, "thing.told", f"told:{number}")
+    await tell(database, clock)
+    transactions = 0
+    write = database.write
+
+    def counted() -> AbstractAsyncContextManager[AsyncSession]:
+        nonlocal transactions
+        transactions += 1
+        return write()
+
+    monkeypatch.setattr(database, "write", counted)
+    assert await Outbox(database, clock, {"thing.happened": (handler,)}).handle_waiting() == 31
+    assert transactions == 1 + 2, "of thirty one; of the other its handler, and that it is done"
+    assert await names(database) == ["thing:1"]
+    async with database.read() as session:
+        assert not await has_waiting(session, clock)
