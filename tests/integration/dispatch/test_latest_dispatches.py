@@ -1,5 +1,6 @@
 """Of issues, the last dispatch that sent each: what the list of issues shows."""
 
+from sqlalchemy import event
 from tests.making import HandClock, document
 
 from bdnews_dispatch.db.engine import Database
@@ -28,10 +29,18 @@ async def test_the_last_one_of_each_that_is_asked_for(database: Database, clock:
                 session.add(issue_dispatch(clock, issue, EVERYBODY, cause=cause))
                 await session.flush()
         await cancel(session, clock, 6)
-    async with database.read() as session:
-        found = await latest_dispatches(session, issues[1:])
-        read = [one for one in session.identity_map.values() if isinstance(one, Dispatch)]
-        assert await latest_dispatches(session, []) == {}
+    read: list[Dispatch] = []
+
+    def seen(one: Dispatch, _context: object) -> None:
+        read.append(one)
+
+    event.listen(Dispatch, "load", seen)
+    try:
+        async with database.read() as session:
+            found = await latest_dispatches(session, issues[1:])
+            assert await latest_dispatches(session, []) == {}
+    finally:
+        event.remove(Dispatch, "load", seen)
     assert {id_: one.cause for id_, one in found.items()} == {
         issues[1].id: f"issue:{issues[1].id}#2",
         issues[2].id: f"issue:{issues[2].id}#3",
