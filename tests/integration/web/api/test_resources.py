@@ -8,6 +8,7 @@ from sqlalchemy import event
 from sqlmodel import select
 from tests.integration.web.api.conftest import Api
 from tests.integration.web.readers_site import Site
+from tests.making import document
 
 from bdnews_dispatch.accounts.models import OnceAnswered
 from bdnews_dispatch.bulletins.models import Bulletin
@@ -227,6 +228,11 @@ async def test_reports_and_events(api: Api, site: Site, sent: list[Delivery]) ->
     assert page["items"][0]["id"] < rest["items"][0]["id"]
     _, nothing = await api.call("GET", f"/events?cursor={rest['next']}")
     assert (nothing["items"], nothing["next"]) == ([], rest["next"])
+    _, rare = await api.call("GET", "/events?name=issue.withdrawn")
+    assert (rare["items"], rare["next"]) == ([], rest["next"]), "the same months are not gone through again"
+    await site.publish(document(113))
+    _, fresh = await api.call("GET", f"/events?name=issue.published&cursor={rare['next']}")
+    assert [one["name"] for one in fresh["items"]] == ["issue.published"]
 
 
 async def test_a_page_of_dispatches_asks_no_more_than_one_dispatch(
