@@ -249,12 +249,17 @@ def _issue_cause(issue: Issue) -> str:
 async def latest_dispatches(session: AsyncSession, issues: Sequence[Issue]) -> dict[int, Dispatch]:
     """By issue, the last dispatch that sent it as an issue."""
     named = {issue.publication for issue in issues}
-    rows = await session.exec(
-        select(Dispatch)
+    sent = await session.exec(
+        select(Dispatch.id, Dispatch.issues)
         .where(Dispatch.kind == DispatchKind.ISSUE, col(Dispatch.publication).in_(named))
         .order_by(col(Dispatch.id))
     )
-    return {entry["id"]: row for row in rows for entry in row.issues}
+    latest = {entry["id"]: id_ for id_, entries in sent for entry in entries}
+    asked = {issue.id: latest[issue.id] for issue in issues if issue.id in latest}
+    # Whole rows of these alone: a page has fifty issues, the years behind it have hundreds.
+    found = await session.exec(select(Dispatch).where(col(Dispatch.id).in_(asked.values())))
+    by_id = {row.id: row for row in found}
+    return {issue_id: by_id[id_] for issue_id, id_ in asked.items() if issue_id is not None}
 
 
 async def dispatches_of_bulletin(session: AsyncSession, bulletin_id: int) -> list[Dispatch]:

@@ -6,10 +6,10 @@ In: `record` from any stage, inside its own transaction. Out: calls of the handl
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, func
+from sqlalchemy import exists, func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -71,39 +71,44 @@ class Outbox:
         """
         async with self._database.read() as session:
             waiting = (await session.exec(_waiting(self._clock).limit(limit))).all()
-        handled = 0
+        told = [event for event in waiting if not self._handlers.get(event.name)]
+        if told:
+            await self._pass_by(told)
+        handled = len(told)
         for event in waiting:
-            handled += await self._handle(event)
+            if self._handlers.get(event.name):
+                handled += await self._handle(event)
         return handled
 
-    async def _handle(self, event: Event) -> bool:
-        done = [
-            await traces.within(
-                "event", self._run(event, handler), event=event.name, handler=handler.__name__
-            )
-            for handler in self._handlers.get(event.name, ())
-        ]
-        if not all(done):
-            return False
+    async def _pass_by(self, told: Sequence[Event]) -> None:
+        """What nobody handles is done with, all of it at once: an issue is opened by as many as read it."""
         async with self._database.write() as session:
-            stored = await session.get(Event, event.id)
-            if stored is not None and stored.handled_at is None:
-                stored.handled_at = self._clock()
-        return True
+            await _end(session, told, self._clock())
 
-    async def _run(self, event: Event, handler: Handler) -> bool:
+    async def _handle(self, event: Event) -> bool:
+        handlers, done = self._handlers[event.name], True
+        for handler in handlers:
+            ends = done and handler is handlers[-1]
+            work = self._run(event, handler, ends=ends)
+            done &= await traces.within("event", work, event=event.name, handler=handler.__name__)
+        return done
+
+    async def _run(self, event: Event, handler: Handler, *, ends: bool) -> bool:
+        """Args: ends: with this handler's work all of the event's is done, which commits together with it."""
         name = handler.__name__
         now = self._clock()
         try:
             async with self._database.write() as session:
                 handling = await _handling(session, event, name)
-                if handling.done_at is not None:
-                    return True
-                if handling.retry_at is not None and handling.retry_at > now:
+                fresh = handling.done_at is None
+                if fresh and handling.retry_at is not None and handling.retry_at > now:
                     return False
-                await handler(session, event)
-                handling.done_at = now
-                handling.attempts += 1
+                if fresh:
+                    await handler(session, event)
+                    handling.done_at = now
+                    handling.attempts += 1
+                if ends:
+                    await _end(session, [event], now)
         except Exception as error:
             logger.exception(
                 "event.handler_failed", extra={"event": event.name, "event_id": event.id, "handler": name}
@@ -111,7 +116,8 @@ class Outbox:
             metrics.handler_failed(name)
             await self._note_failure(event, name, error)
             return False
-        metrics.event_handled(name)
+        if fresh:
+            metrics.event_handled(name)
         return True
 
     async def _note_failure(self, event: Event, name: str, error: Exception) -> None:
@@ -121,6 +127,15 @@ class Outbox:
             handling.last_error = f"{type(error).__name__}: {error}"[:500]
             wait = min(RETRY_FIRST_SECONDS * 2 ** (handling.attempts - 1), RETRY_MOST_SECONDS)
             handling.retry_at = self._clock() + timedelta(seconds=wait)
+
+
+async def _end(session: AsyncSession, events: Sequence[Event], now: datetime) -> None:
+    await session.execute(
+        update(Event)
+        .where(col(Event.id).in_([event.id for event in events]), col(Event.handled_at).is_(None))
+        .values(handled_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _handling(session: AsyncSession, event: Event, handler: str) -> EventHandling:

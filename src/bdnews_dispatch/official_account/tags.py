@@ -118,14 +118,14 @@ async def _read_back(database: Database, client: AsyncWeChatClient, appid: str, 
             after = str(page.get("next_openid") or "")
             if not found or not after:
                 break
-        async with database.write() as session:
-            await session.execute(
-                delete(WeChatTagged).where(
-                    col(WeChatTagged.appid) == appid, col(WeChatTagged.section) == section
-                )
-            )
-            for openid in set(openids):
-                session.add(WeChatTagged(appid=appid, openid=openid, section=section))
+        theirs = set(openids)
+        async with database.read() as session:
+            which = WeChatTagged.appid == appid, WeChatTagged.section == section
+            ours = set(await session.exec(select(WeChatTagged.openid).where(*which)))
+        # What differs alone: all rows anew would keep everybody else from writing for as long as they take.
+        for differing, add in ((theirs - ours, True), (ours - theirs, False)):
+            for some in _batches(sorted(differing)):
+                await _keep(database, appid, section, some, add=add)
 
 
 async def _wanted(session: AsyncSession, publication: Publication) -> defaultdict[str, set[str]]:

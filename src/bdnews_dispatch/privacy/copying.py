@@ -97,9 +97,12 @@ async def copy_of(session: AsyncSession, clock: Clock, subscriber_id: int) -> di
     }
 
 
-async def seen_of(session: AsyncSession, person: Subscriber) -> dict[str, Any]:
+async def seen_of(session: AsyncSession, person: Subscriber, *, latest: int | None = None) -> dict[str, Any]:
     """The parts of it that an admin looks at: what their own rows say. Letters and chats are found by going through
     everybody's, which a page has no time for.
+
+    Args:
+        latest: so many deliveries, the last ones: a reader of six years has nine hundred. None: all.
     """
     assert person.id is not None  # noqa: S101  # read from the database
     return {
@@ -115,7 +118,7 @@ async def seen_of(session: AsyncSession, person: Subscriber) -> dict[str, Any]:
             }
             for found, row in await memberships(session, person.id)
         ],
-        "deliveries": await _deliveries(session, person.id),
+        "deliveries": await _deliveries(session, person.id, latest),
         "suppressions": await _suppressions(session, person),
     }
 
@@ -181,17 +184,26 @@ async def _letters(
     ]
 
 
-async def _deliveries(session: AsyncSession, subscriber_id: int) -> list[dict[str, Any]]:
-    found = (
-        await session.exec(
-            select(Delivery, Dispatch.publication)
-            .join(Dispatch, col(Dispatch.id) == col(Delivery.dispatch_id))
-            .where(Delivery.subscriber_id == subscriber_id)
-            .order_by(col(Delivery.id))
-        )
-    ).all()
+async def number_of_deliveries(session: AsyncSession, subscriber_id: int) -> int:
+    """All that were ever planned for somebody."""
+    theirs = select(func.count()).select_from(Delivery).where(col(Delivery.subscriber_id) == subscriber_id)
+    return (await session.exec(theirs)).one()
+
+
+async def _deliveries(
+    session: AsyncSession, subscriber_id: int, latest: int | None = None
+) -> list[dict[str, Any]]:
+    """In the order in which they were planned."""
+    newest_first = await session.exec(
+        select(Delivery, Dispatch.publication)
+        .join(Dispatch, col(Dispatch.id) == col(Delivery.dispatch_id))
+        .where(Delivery.subscriber_id == subscriber_id)
+        .order_by(col(Delivery.id).desc())
+        .limit(latest)
+    )
+    found = newest_first.all()[::-1]
     named = await titles(session, {delivery.dispatch_id for delivery, _ in found})
-    ids = select(Delivery.id).where(Delivery.subscriber_id == subscriber_id)
+    ids = [delivery.id for delivery, _ in found]
     attempts: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for attempt in await session.exec(
         select(Attempt).where(col(Attempt.delivery_id).in_(ids)).order_by(col(Attempt.id))

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, exists, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from bdnews_dispatch.accounts.models import OnceAnswered
 from bdnews_dispatch.clock import Clock
@@ -32,7 +33,7 @@ from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.official_account.quotas import is_past
 from bdnews_dispatch.official_account.scenes import is_spent
 from bdnews_dispatch.privacy.erasing import of_deliveries
-from bdnews_dispatch.privacy.sweeping import Doomed, Glance, count, glance, sweep
+from bdnews_dispatch.privacy.sweeping import Doomed, Glance, clear, count, glance, sweep
 from bdnews_dispatch.privacy.told import emptied, told_of
 from bdnews_dispatch.returns.models import ReturnedMail
 from bdnews_dispatch.sandbox.kept import kept_before, number_of, throw_away
@@ -47,6 +48,8 @@ logger = logging.getLogger(__name__)
 _LEFTOVERS = timedelta(days=60)
 #: For so long the API gives the same answer to the same call again.
 _ANSWERS = timedelta(days=1)
+#: Of who was erased: so many have some ten thousand deliveries.
+_PEOPLE_AT_ONCE = 50
 
 
 def hits(before: datetime) -> Doomed:
@@ -118,6 +121,20 @@ SANDBOX, LEFTOVERS = "sandbox", "erased"
 NAMES = (*RULES, SANDBOX, LEFTOVERS)
 
 
+def _deliveries_of(people: Sequence[int]) -> Any:
+    """By the index of their numbers; by a join SQLite would go through every delivery that there is."""
+    return select(Delivery.id).where(col(Delivery.subscriber_id).in_(people))
+
+
+async def _number_left(session: AsyncSession, deliveries: Any) -> int:
+    """How many rows still hold something of whom these deliveries were for."""
+    number = 0
+    for table, which, _ in of_deliveries(deliveries):
+        statement = select(func.count()).select_from(table).where(which)
+        number += int((await session.exec(statement)).one())
+    return number
+
+
 class Retention:
     """All the rules, by the settings."""
 
@@ -139,10 +156,8 @@ class Retention:
             for name, rule in RULES.items():
                 found[name] = await count(session, rule(self._before(name))) if self._days[name] else 0
             found[SANDBOX] = number_of(await self._sandbox_files())
-            found[LEFTOVERS] = 0
-            for table, which, _ in of_deliveries(self._erased()):
-                statement = select(func.count()).select_from(table).where(which)
-                found[LEFTOVERS] += int((await session.exec(statement)).one())
+            people = (await session.exec(self._erased())).all()
+            found[LEFTOVERS] = await _number_left(session, _deliveries_of(people))
             for table, over in self._over():
                 statement = select(func.count()).select_from(table).where(over)
                 found[LEFTOVERS] += int((await session.exec(statement)).one())
@@ -195,11 +210,7 @@ class Retention:
         return self._clock() - timedelta(days=self._days[name])
 
     def _erased(self) -> Any:
-        return (
-            select(Delivery.id)
-            .join(Subscriber, col(Subscriber.id) == col(Delivery.subscriber_id))
-            .where(col(Subscriber.erased_at) > self._clock() - _LEFTOVERS)
-        )
+        return select(Subscriber.id).where(col(Subscriber.erased_at) > self._clock() - _LEFTOVERS)
 
     def _over(self) -> Sequence[tuple[Any, ColumnElement[bool]]]:
         """Rows that say nothing any more: answers of the API, codes that nobody scanned, quotas of past months."""
@@ -211,14 +222,22 @@ class Retention:
         )
 
     async def _empty_leftovers(self) -> int:
+        """Nothing is locked while it is looked for: most nights there is nothing of anybody."""
         emptied_rows = 0
-        async with self._database.write_beside() as session:
-            for _, _, statement in of_deliveries(self._erased()):
-                changed = await session.execute(statement.execution_options(synchronize_session=False))
-                emptied_rows += int(changed.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
-            for table, over in self._over():
-                gone = await session.execute(delete(table).where(over))
-                emptied_rows += int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
+        async with self._database.read() as session:
+            people = (await session.exec(self._erased())).all()
+        for start in range(0, len(people), _PEOPLE_AT_ONCE):
+            theirs = _deliveries_of(people[start : start + _PEOPLE_AT_ONCE])
+            async with self._database.read() as session:
+                left = await _number_left(session, theirs)
+            if not left:
+                continue
+            async with self._database.write_beside() as session:
+                for _, _, statement in of_deliveries(theirs):
+                    changed = await session.execute(statement.execution_options(synchronize_session=False))
+                    emptied_rows += int(changed.rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+        for table, over in self._over():
+            emptied_rows += await clear(self._database, table, over)
         return emptied_rows
 
     async def _sandbox_files(self) -> list[Path]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Update, and_, case, delete, func, update
+from sqlalchemy import ColumnElement, Delete, Update, and_, case, delete, func, inspect, true, tuple_, update
+from sqlalchemy import select as sa_select
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -98,7 +99,32 @@ async def glance(session: AsyncSession, doomed: Doomed) -> Glance:
 
 async def sweep(database: Database, doomed: Doomed) -> int:
     """Delete or empty them. Returns: how many."""
-    batches = _in_order(database, doomed) if doomed.in_order else _as_found(database, doomed)
+    return await _all(_in_order(database, doomed) if doomed.in_order else _as_found(database, doomed))
+
+
+async def clear(database: Database, table: type[SQLModel], over: ColumnElement[bool]) -> int:
+    """Delete rows of a table that has no `id`, along its key. Returns: how many."""
+    keys = inspect(table).primary_key
+    key = tuple_(*keys)
+    behind: ColumnElement[bool] = true()
+
+    async def batch() -> int | None:
+        nonlocal behind
+        async with database.read() as session:
+            page = sa_select(*keys).where(over, behind).order_by(*keys).limit(BATCH)
+            found = (await session.execute(page)).all()
+        if not found:
+            return None
+        last = tuple_(*found[-1])
+        async with database.write_beside() as session:
+            gone = await session.execute(delete(table).where(over, behind, key <= last))
+        behind = key > last
+        return int(gone.rowcount)  # type: ignore[attr-defined]  # a DELETE's result has it
+
+    return await _all(batch)
+
+
+async def _all(batches: Callable[[], Any]) -> int:
     deleted = 0
     while True:
         began = time.perf_counter()
@@ -110,12 +136,24 @@ async def sweep(database: Database, doomed: Doomed) -> int:
 
 
 def _as_found(database: Database, doomed: Doomed) -> Callable[[], Any]:
-    statement = select(doomed.id).where(doomed.which).limit(BATCH).with_for_update()
+    """Looked for before anything is locked, and on from where the last batch ended: what stays for years, as the proof
+    of an agreement or a mail that is empty by now, is read once a night, while nobody waits for it.
+    """
+    behind = 0
 
     async def batch() -> int | None:
+        nonlocal behind
+        page = select(doomed.id).where(doomed.which).limit(BATCH)
+        if not doomed.indexed:
+            page = page.where(doomed.id > behind).order_by(doomed.id)
+        async with database.read() as session:
+            found = (await session.exec(page)).all()
+        if not found:
+            return None
+        behind = found[-1]
         async with database.write_beside() as session:
-            ids = (await session.exec(statement)).all()
-            return await _delete(session, doomed, ids) if ids else None
+            still = select(doomed.id).where(doomed.id.in_(found), doomed.which).with_for_update()
+            return await _delete(session, doomed, (await session.exec(still)).all())
 
     return batch
 

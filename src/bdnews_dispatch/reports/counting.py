@@ -110,7 +110,9 @@ class _Counter:
         # Who answers the mail's `mailto:` address leaves by a mail that came back, not by a page.
         by_mail = (
             select(col(ReturnedMail.delivery_id).label("delivery_id"))
-            .where(col(ReturnedMail.kind) == Kind.UNSUBSCRIBE, col(ReturnedMail.delivery_id).is_not(None))
+            .join(Delivery, col(Delivery.id) == col(ReturnedMail.delivery_id))
+            .where(col(Delivery.dispatch_id) == self._dispatch_id)
+            .where(col(ReturnedMail.kind) == Kind.UNSUBSCRIBE)
             .distinct()
             .cte("by_mail")
         )

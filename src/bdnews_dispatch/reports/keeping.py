@@ -26,6 +26,8 @@ from bdnews_dispatch.tracking.judging import Judge
 
 #: Counting one dispatch again and again takes at most this part of the time.
 _SHARE = 1 / 20
+#: And looking for the first reader of a publication this part: where it has none, that is through all agreements.
+_SELDOM = 1 / 1_000
 _RUNNING = (DispatchState.PLANNING, DispatchState.SENDING, DispatchState.PAUSED)
 
 
@@ -47,6 +49,7 @@ class Keeper:
         self._hits_kept = hits_kept
         self._judge = Judge(database, clock)
         self._not_before: dict[int, float] = {}
+        self._look_again: dict[str, float] = {}
 
     async def run(self) -> int:
         """Judge, count, close. Returns: how many dispatches were counted."""
@@ -112,11 +115,23 @@ class Keeper:
         """
         today = self._clock().astimezone(self._zone).date()
         for publication in self._publications:
-            async with self._database.read() as session:
-                day = await _first_open_day(session, publication, self._zone)
+            day = await self._first_open_day(publication)
             while day is not None and day < today:
                 await self._close(publication, day, last=day + timedelta(days=1) == today)
                 day += timedelta(days=1)
+
+    async def _first_open_day(self, publication: str) -> date | None:
+        """The day behind the last one that was closed, or the first on which anybody agreed to anything."""
+        async with self._database.read() as session:
+            last = await _last_closed_day(session, publication)
+            if last is not None:
+                return last + timedelta(days=1)
+            began = time.monotonic()
+            if self._look_again.get(publication, 0.0) > began:
+                return None
+            found = await first_day(session, publication, self._zone)
+        self._look_again[publication] = began + (time.monotonic() - began) / _SELDOM
+        return found
 
     async def _close(self, publication: str, day: date, *, last: bool) -> None:
         async with self._database.read() as session:
@@ -164,16 +179,11 @@ async def _counted_before(session: AsyncSession, publication: str, day: date) ->
     return {section: int(net) for section, net in (await session.exec(statement)).all()}
 
 
-async def _first_open_day(session: AsyncSession, publication: str, zone: ZoneInfo) -> date | None:
-    """The day behind the last one that was closed, or the first on which anybody agreed to anything."""
-    last = (
-        await session.exec(
-            select(col(Growth.day))
-            .where(Growth.publication == publication, Growth.section == "")
-            .order_by(col(Growth.day).desc())
-            .limit(1)
-        )
-    ).first()
-    if last is not None:
-        return last + timedelta(days=1)
-    return await first_day(session, publication, zone)
+async def _last_closed_day(session: AsyncSession, publication: str) -> date | None:
+    statement = (
+        select(col(Growth.day))
+        .where(Growth.publication == publication, Growth.section == "")
+        .order_by(col(Growth.day).desc())
+        .limit(1)
+    )
+    return (await session.exec(statement)).first()

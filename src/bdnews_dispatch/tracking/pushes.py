@@ -175,7 +175,8 @@ class WeChatPushes:
             .join(Attempt, col(Attempt.delivery_id) == col(Delivery.id))
             .where(Attempt.reference == msg_id[:100], Attempt.mode == "template")
             .where(Delivery.subscriber_id == person.id, Delivery.channel == Channel.WECHAT)
-            .order_by(col(Attempt.id).desc())
+            # The push comes soon after its message: the newest first, and none behind it is looked at.
+            .order_by(col(Delivery.id).desc(), col(Attempt.id).desc())
             .limit(1)
         )
         delivery = (await session.exec(statement)).first()

@@ -17,6 +17,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 import aiohttp
+from sqlalchemy import ColumnElement, and_, func, or_, true
 from sqlmodel import col, delete, select
 from yarl import URL
 
@@ -87,23 +88,21 @@ class Sender:
             webhook = await session.get(Webhook, webhook_id)
             if webhook is None:
                 return 0
+            newest = (await session.exec(select(func.max(Event.id)))).one() or 0
             rows = await session.exec(
                 select(Event)
-                .where(col(Event.id) > webhook.cursor, col(Event.name).not_in(INTERNAL))
+                .where(col(Event.id) > webhook.cursor, _wanted_by(webhook))
                 .order_by(col(Event.id))
                 .limit(_A_TURN)
             )
             events = list(rows)
         taken = 0
         for event in events:
-            assert event.id is not None  # noqa: S101  # read from the database
-            if not _wants(webhook, event.name):
-                if event is events[-1]:
-                    await self._move_on(webhook_id, event.id)
-                continue
             if not await self._send(http, webhook, event):
-                break
+                return taken
             taken += 1
+        if len(events) < _A_TURN and webhook.cursor < newest:
+            await self._move_on(webhook, newest)
         return taken
 
     async def _send(self, http: aiohttp.ClientSession, webhook: Webhook, event: Event) -> bool:
@@ -158,12 +157,14 @@ class Sender:
             session.add(row)
         return taken
 
-    async def _move_on(self, webhook_id: int, event_id: int) -> None:
-        """Past what it does not want."""
+    async def _move_on(self, webhook: Webhook, newest: int) -> None:
+        """Past what it does not want, all of it: an issue is opened by as many as read it. Events are numbered in the
+        order of their commits, so none comes later below the newest.
+        """
         async with self._database.write() as session:
-            row = await session.get(Webhook, webhook_id)
-            if row is not None and row.cursor < event_id and row.failures == 0:
-                row.cursor = event_id
+            row = await session.get(Webhook, webhook.id)
+            if row is not None and row.cursor == webhook.cursor and row.failures == 0:
+                row.cursor = newest
                 session.add(row)
 
 
@@ -183,10 +184,12 @@ def body_of(event: Event) -> bytes:
     return json.dumps(told, ensure_ascii=False).encode()
 
 
-def _wants(webhook: Webhook, name: str) -> bool:
-    return not webhook.names or any(
-        name == one or (one.endswith(".*") and name.startswith(one[:-1])) for one in webhook.names
-    )
+def _wanted_by(webhook: Webhook) -> ColumnElement[bool]:
+    """Over `Event`."""
+    name = col(Event.name)
+    kinds = [name.startswith(one[:-1], autoescape=True) for one in webhook.names if one.endswith(".*")]
+    named = or_(name.in_(webhook.names), *kinds) if webhook.names else true()
+    return and_(name.not_in(INTERNAL), named)
 
 
 def due_at(webhook: Webhook) -> datetime | None:

@@ -16,18 +16,28 @@ from sqlalchemy import event
 from sqlmodel.ext.asyncio.session import AsyncSession
 from tests import postgres
 from tests.benchmarks.crowd import fill
-from tests.making import START
+from tests.making import SIGNER, START
 
 from bdnews_dispatch.accounts import audit
 from bdnews_dispatch.db.engine import Backend, Database
 from bdnews_dispatch.db.migrate import upgrade
+from bdnews_dispatch.db.statements import fetch_by
+from bdnews_dispatch.dispatch.mass.ledger import is_ready, openids_of
+from bdnews_dispatch.dispatch.mass.models import MassSend
 from bdnews_dispatch.dispatch.settling import look_at_one_state
 from bdnews_dispatch.dispatch.standing import in_doubt, large_ones
 from bdnews_dispatch.dispatch.states import DeliveryState
+from bdnews_dispatch.issues.publications import Publications
+from bdnews_dispatch.reports.counting import count_dispatch
 from bdnews_dispatch.reports.growth import count_day
 from bdnews_dispatch.subscribers import people, profiles, suppressions
+from bdnews_dispatch.subscribers.erasures import erased_among
+from bdnews_dispatch.subscribers.imports import known
+from bdnews_dispatch.subscribers.imports.starting import waiting_runs
 from bdnews_dispatch.subscribers.profiles import Wanted, find_people, profiles_of
 from bdnews_dispatch.subscribers.tags import all_tags
+from bdnews_dispatch.tracking import judging
+from bdnews_dispatch.tracking.pushes import WeChatPushes
 
 PEOPLE, DELIVERIES = 20_000, 100_000
 NEWEST, DEEP = 52, 15_000
@@ -179,3 +189,73 @@ async def test_so_many_begin_alike_that_they_come_on_the_way(crowd: Database) ->
     assert "ORDER BY subscriber.id" in last_statement
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
+
+
+def _clicked(session: AsyncSession) -> Awaitable[object]:
+    return judging._links(session, {1, 2})
+
+
+def _of_a_set(session: AsyncSession) -> Awaitable[object]:
+    send = MassSend(
+        id=1,
+        dispatch_id=NEWEST,
+        appid="wx",
+        sections="policy",
+        media_id="m",
+        client_msg_id="c",
+        members=2,
+        due_at=START,
+        lease_until=START,
+        created_at=START,
+    )
+    return openids_of(session, send)
+
+
+def _told(session: AsyncSession) -> Awaitable[object]:
+    pushes = WeChatPushes(lambda: START, Publications({}, ""))
+    return pushes._finish(session, f"oCrowd{10:022}", "1", "success")
+
+
+#: What a worker, a tick or a push asks again and again, and the index that leads it to the few rows that it means.
+AGAIN_AND_AGAIN: dict[str, tuple[Look, str]] = {
+    "whether a mass message is ready": (
+        lambda session: is_ready(session, NEWEST, START),
+        "ix_delivery_(due|apart)",
+    ),
+    "members of a mass message": (_of_a_set, "ix_delivery_held"),
+    # PostgreSQL may step through the dispatches, of which there are few, as soon.
+    "which delivery a push tells of": (_told, "ix_delivery_subscriber_id|uq_delivery_dispatch_id"),
+    # Tables of some dozen rows here, which PostgreSQL reads whole.
+    "imports that go on": (lambda session: waiting_runs(session, START), "ix_import_run_open"),
+    "links of what was clicked": (_clicked, "SEARCH dispatch_link"),
+    "whether anybody had everything erased": (
+        lambda session: erased_among(session, SIGNER, ["r1@readers.example"]),
+        r"suppression USING COVERING INDEX \S+ \(channel=\? AND target>\? AND target<\?\)",
+    ),
+    "who of a slice is suppressed": (
+        lambda session: fetch_by(session, known._SUPPRESSED, ["r1@readers.example"]),
+        r"suppression USING COVERING INDEX \S+ \(channel=\? AND target=\?\)",
+    ),
+    "who left by a mail": (
+        lambda session: count_dispatch(session, 1),
+        r"returned_mail USING INDEX ix_returned_mail_delivery_id \(delivery_id=\?\)",
+    ),
+}
+ON_SQLITE = {
+    "imports that go on",
+    "links of what was clicked",
+    "whether anybody had everything erased",
+    "who of a slice is suppressed",
+    "who left by a mail",
+}
+
+
+@pytest.mark.parametrize("name", AGAIN_AND_AGAIN)
+async def test_what_is_asked_again_and_again_goes_by_its_own_index(crowd: Database, name: str) -> None:
+    look, index = AGAIN_AND_AGAIN[name]
+    if name in ON_SQLITE and crowd.backend is Backend.POSTGRESQL:
+        pytest.skip("too few rows")
+    found = "\n".join(plan for _, plan in await plans(crowd, look))
+    assert re.search(index, found), found
+    if name == "which delivery a push tells of" and crowd.backend is Backend.SQLITE:
+        assert "TEMP B-TREE" not in found, "the newest comes first, and is enough"

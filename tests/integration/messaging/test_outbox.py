@@ -1,5 +1,7 @@
 """Events and their handlers: each in effect once, also when one dies half-way."""
 
+from contextlib import AbstractAsyncContextManager
+
 import pytest
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -96,3 +98,57 @@ async def test_an_event_that_nobody_handles_is_done(database: Database) -> None:
     assert await Outbox(database, clock, {}).handle_waiting() == 1
     async with database.read() as session:
         assert (await session.exec(select(Event.id).where(col(Event.handled_at).is_(None)))).all() == []
+
+
+async def test_those_that_nobody_handles_are_done_together(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = HandClock()
+
+    async def handler(session: AsyncSession, event: Event) -> None:
+        session.add(MailingList(name=event.key, created_at=clock()))
+
+    async with database.write() as session:
+        for number in range(30):
+            await record(session, clock, "thing.told", f"told:{number}")
+    await tell(database, clock)
+    transactions = 0
+    write = database.write
+
+    def counted() -> AbstractAsyncContextManager[AsyncSession]:
+        nonlocal transactions
+        transactions += 1
+        return write()
+
+    monkeypatch.setattr(database, "write", counted)
+    assert await Outbox(database, clock, {"thing.happened": (handler,)}).handle_waiting() == 31
+    assert transactions == 1 + 1, "of thirty one; of the other its handler's, with which it is done"
+    assert await names(database) == ["thing:1"]
+    async with database.read() as session:
+        assert not await has_waiting(session, clock)
+
+
+async def test_the_last_one_to_succeed_need_not_be_the_last_one(database: Database) -> None:
+    clock = HandClock()
+    calls: list[str] = []
+
+    async def first(session: AsyncSession, event: Event) -> None:
+        calls.append("first")
+        if calls.count("first") < 2:
+            raise RuntimeError("not yet")
+
+    async def second(session: AsyncSession, event: Event) -> None:
+        calls.append("second")
+
+    outbox = Outbox(database, clock, {"thing.happened": (first, second)})
+    await tell(database, clock)
+    assert await outbox.handle_waiting() == 0
+    assert calls == ["first", "second"], "one that fails holds up no other one"
+    async with database.read() as session:
+        assert (await session.exec(select(Event.id).where(col(Event.handled_at).is_not(None)))).all() == []
+    clock.move(seconds=6)
+    assert await outbox.handle_waiting() == 1
+    assert calls == ["first", "second", "first"]
+    async with database.read() as session:
+        assert (await session.exec(select(Event.id).where(col(Event.handled_at).is_(None)))).all() == []
+    assert await outbox.handle_waiting() == 0

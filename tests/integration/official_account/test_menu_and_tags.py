@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import col, select, update
 from tests.making import DSJ, Station, open_station
 
@@ -147,3 +148,20 @@ async def test_the_platform_is_asked_for_its_quotas(station: Station, account: A
     assert found["message/mass/send"] == {"call": "message/mass/send", "used": 3, "limit": 100}
     assert found["message/template/send"]["limit"] == 100_000
     assert set(found) == set(COUNTED_CALLS)
+
+
+async def test_what_is_there_as_we_have_it_is_not_written_anew(station: Station, account: Account) -> None:
+    await readers_of(station, "policy", "local", "policy|local")
+    await mend(station, account)
+    written: list[str] = []
+
+    def seen(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if not statement.startswith("SELECT") and "wechat_tagged" in statement:
+            written.append(statement)
+
+    event.listen(station.parts.database.engine.sync_engine, "before_cursor_execute", seen)
+    try:
+        assert await mend(station, account, afresh=True) == Mended(0, 0, 0)
+    finally:
+        event.remove(station.parts.database.engine.sync_engine, "before_cursor_execute", seen)
+    assert written == []

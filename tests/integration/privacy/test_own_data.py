@@ -5,20 +5,21 @@ import logging
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlmodel import select
 from tests.integration.privacy.searching import JING, OPENID, TRACES, everything, in_files
-from tests.integration.web.readers_site import Site, words
+from tests.integration.web.readers_site import PEOPLE, Site, words
+from tests.making import document
 
 from bdnews_dispatch.clock import beijing
 from bdnews_dispatch.db.engine import Backend
-from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.models import Attempt, Delivery
 from bdnews_dispatch.errors import NotFoundError
 from bdnews_dispatch.letters.models import Letter
 from bdnews_dispatch.links import Signer, SigningKey
 from bdnews_dispatch.official_account.follower_tables import WeChatTagged
 from bdnews_dispatch.official_account.models import WeChatCredit, WeChatQuota
-from bdnews_dispatch.privacy.copying import copy_of
+from bdnews_dispatch.privacy.copying import copy_of, number_of_deliveries, seen_of
 from bdnews_dispatch.privacy.erasing import erase, forget_erasure, was_erased
 from bdnews_dispatch.subscribers import people
 from bdnews_dispatch.subscribers.models import (
@@ -186,3 +187,30 @@ async def test_old_links_of_an_erased_person_say_so(site: Site, jing: int) -> No
     async with site.database.write() as session:
         await forget_erasure(session, site.links.signer, JING)
         assert (await session.exec(select(Hit))).first() is not None
+
+
+async def test_a_page_reads_the_latest_of_them_alone(site: Site, jing: int) -> None:
+    """Years of issues: how many there are is known, and what came of the last ones."""
+    for total in (113, 114):
+        await site.send(await site.publish(document(total)), PEOPLE)
+    async with site.database.read() as session:
+        person = await people.find_by_id(session, jing)
+        whole = await seen_of(session, person)
+    read: list[object] = []
+
+    def seen(one: object, _context: object) -> None:
+        read.append(one)
+
+    for table in (Delivery, Attempt, Hit):
+        event.listen(table, "load", seen)
+    try:
+        async with site.database.read() as session:
+            person = await people.find_by_id(session, jing)
+            latest = await seen_of(session, person, latest=4)
+            assert await number_of_deliveries(session, jing) == len(whole["deliveries"]) == 6
+    finally:
+        for table in (Delivery, Attempt, Hit):
+            event.remove(table, "load", seen)
+    assert latest["deliveries"] == whole["deliveries"][-4:]
+    assert len(read) == 4, "nothing of the first one, which was tried and opened"
+    assert {**latest, "deliveries": whole["deliveries"]} == whole

@@ -11,9 +11,12 @@ from tests.integration.privacy.searching import JING, everything
 from tests.integration.web.readers_site import Site
 from tests.making import test_settings as settings_of
 
+from bdnews_dispatch.clock import beijing
+from bdnews_dispatch.official_account.models import WeChatQuota
 from bdnews_dispatch.privacy import sweeping
+from bdnews_dispatch.privacy.erasing import erase
 from bdnews_dispatch.privacy.retention import NAMES, RULES, Retention
-from bdnews_dispatch.subscribers.models import Subscriber
+from bdnews_dispatch.subscribers.models import Request, RequestKind, Subscriber
 from bdnews_dispatch.telemetry import metrics
 from bdnews_dispatch.tracking.models import Hit, HitKind
 
@@ -123,3 +126,87 @@ async def test_what_no_rule_takes(site: Site, jing: int, tmp_path: Path) -> None
         current = select(func.count()).select_from(Subscriber)
         assert (await session.exec(current)).one() == 3
     assert (await site.events()).count("subscriber.unsubscribed") == 1
+
+
+async def test_what_stays_is_passed_by_and_what_is_due_goes_in_small_steps(
+    site: Site, jing: int, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "BATCH", 2)
+    now = site.clock()
+    async with site.database.write() as session:
+        for number in range(9):  # every third was answered: it proves an agreement
+            session.add(
+                Request(
+                    key=f"k{number}",
+                    kind=RequestKind.SUBSCRIBE,
+                    publication="dsj",
+                    email=f"r{number}@readers.example",
+                    email_key=f"r{number}@readers.example",
+                    requested_at=now,
+                    expires_at=now,
+                    done_at=now if number % 3 == 0 else None,
+                )
+            )
+    there = len(await site.requests())
+    site.clock.move(days=60)
+    looks: list[str] = []
+
+    def seen(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("SELECT request.id") and "request.id IN" not in statement:
+            looks.append(statement)
+
+    event.listen(site.database.engine.sync_engine, "before_cursor_execute", seen)
+    try:
+        gone = (await keep(requests=30).run())["requests"]
+    finally:
+        event.remove(site.database.engine.sync_engine, "before_cursor_execute", seen)
+    left = await site.requests()
+    assert len(left) == there - gone
+    assert [one.key for one in left if len(one.key) == 2] == ["k0", "k3", "k6"]
+    assert len(looks) == -(-gone // 2) + 1
+    assert all("request.id >" in look for look in looks), "on from where the last one ended"
+
+
+async def test_quotas_of_past_months_go_in_small_steps(
+    site: Site, jing: int, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "BATCH", 2)
+    past, now = f"{site.clock() - 70 * DAY:%Y-%m}", f"{beijing(site.clock()):%Y-%m}"
+    async with site.database.write() as session:
+        session.add_all(
+            WeChatQuota(name="mass:wx", holder=f"o{number}", period=period, used=1)
+            for number in range(5)
+            for period in (past, now)
+        )
+    deleted: list[int] = []
+
+    def seen(_conn: object, cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("DELETE FROM wechat_quota"):
+            deleted.append(cursor.rowcount)  # type: ignore[attr-defined]  # DB-API
+
+    event.listen(site.database.engine.sync_engine, "after_cursor_execute", seen)
+    try:
+        assert (await keep().run())["erased"] == 5
+    finally:
+        event.remove(site.database.engine.sync_engine, "after_cursor_execute", seen)
+    assert deleted == [2, 2, 1]
+    async with site.database.read() as session:
+        assert set(await session.exec(select(WeChatQuota.period))) == {now}
+
+
+async def test_a_night_on_which_nothing_is_due_keeps_nobody_waiting(
+    site: Site, jing: int, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody was erased lately: nothing of them is left."""
+    await site.handle_events()
+    async with site.database.write() as session:
+        assert await erase(session, site.clock, site.links.signer, jing)
+    retention = keep(hits=5, attempts=5, returns=5, requests=5, letters=5, events=5)
+    site.clock.move(days=20)
+    assert any((await retention.run()).values())
+
+    def nobody() -> None:
+        raise AssertionError("it waits for the writer's lock")
+
+    monkeypatch.setattr(site.database, "write_beside", nobody)
+    assert not any((await retention.run()).values())

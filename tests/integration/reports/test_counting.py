@@ -1,9 +1,10 @@
 """What is counted is what is there: every dimension against a recount in plain Python, over many random dispatches."""
 
+import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,8 +19,8 @@ from bdnews_dispatch.db.statements import insert_many
 from bdnews_dispatch.dispatch.changes import mark_changed
 from bdnews_dispatch.dispatch.models import Delivery, Dispatch, DispatchChange, DispatchKind, DispatchLink
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
-from bdnews_dispatch.issues.publications import Publications
-from bdnews_dispatch.reports import counting
+from bdnews_dispatch.issues.publications import Publications, load_publications
+from bdnews_dispatch.reports import counting, growth, keeping
 from bdnews_dispatch.reports.counting import FIGURES, count_dispatch
 from bdnews_dispatch.reports.keeping import Keeper
 from bdnews_dispatch.reports.models import CountedDispatch, Dimension, Rollup
@@ -406,3 +407,20 @@ async def test_a_keeper_does_not_count_one_dispatch_all_the_time(
         await mark_changed(session, [dispatch_id])
     assert await keeper.run() == 0, "its last count is too near"
     assert await a_keeper(database, clock).run() == 1
+
+
+async def test_a_publication_that_nobody_reads_is_seldom_looked_through(
+    database: Database, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    async def first_day(session: AsyncSession, publication: str, zone: ZoneInfo) -> date | None:
+        looks.append(publication)
+        await asyncio.sleep(0.1)
+        return await growth.first_day(session, publication, zone)
+
+    monkeypatch.setattr(keeping, "first_day", first_day)
+    keeper = Keeper(database, clock, load_publications(), zone=BEIJING, hits_kept=400)
+    for _ in range(3):
+        await keeper.run()
+    assert sorted(looks) == sorted(load_publications()), "each once, and again after a thousand times as long"

@@ -21,7 +21,7 @@ from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.safe_client import AddressError, PublicResolver, check_address, is_public
 from bdnews_dispatch.webhooks import endpoints
 from bdnews_dispatch.webhooks.models import Webhook, WebhookTry
-from bdnews_dispatch.webhooks.sending import WAITS, Sender
+from bdnews_dispatch.webhooks.sending import _A_TURN, WAITS, Sender
 from bdnews_dispatch.webhooks.signing import secret_of
 
 INSIDE = ("127.0.0.1", "localhost")
@@ -102,8 +102,8 @@ async def test_what_happens_comes_signed_and_in_order(
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 3
     assert await sender.run() == 0
     async with database.read() as session:
-        others = (await session.exec(select(Event.id).where(Event.name == "other.thing"))).one()
-    assert (await row(database)).cursor == others, "what it does not want is behind it too"
+        newest = (await session.exec(select(Event.id).where(Event.name == "wechat.pushed"))).one()
+    assert (await row(database)).cursor == newest, "what it does not want is behind it too"
 
 
 @pytest.mark.parametrize("status", [500, 404, 302, 429])
@@ -287,3 +287,37 @@ async def test_a_name_that_leads_inside_is_refused_when_it_is_resolved() -> None
         await resolver.resolve("localhost", 443)
     assert await PublicResolver(INSIDE).resolve("localhost", 443)
     await resolver.close()
+
+
+async def test_what_it_does_not_want_is_passed_by_in_one_turn(
+    database: Database, clock: HandClock, receiver: Receiver, sender: Sender
+) -> None:
+    """However many have read an issue meanwhile."""
+    await hook(database, clock, receiver, "test.*", "testing")
+    async with database.write() as session:
+        for number in range(_A_TURN + 50):
+            await record(session, clock, "testXopened", f"opened:{number}", number=number)
+    await happened(database, clock, 1)
+    await happened(database, clock, 2, name="testing")
+    await happened(database, clock, 3, name="tes_.of")
+    assert await sender.run() == 2
+    assert receiver.numbers() == [1, 2]
+    async with database.read() as session:
+        newest = (await session.exec(select(Event.id).where(Event.name == "tes_.of"))).one()
+    assert (await row(database)).cursor == newest
+
+
+async def test_what_is_to_be_sent_anew_meanwhile_is_not_passed_by(
+    database: Database, clock: HandClock, receiver: Receiver, sender: Sender
+) -> None:
+    id_ = await hook(database, clock, receiver, "test.*")
+    await happened(database, clock, 1)
+    assert await sender.run() == 1
+    await happened(database, clock, 2, name="other.thing")
+    looked_at = await row(database)
+    async with database.write() as session:
+        await endpoints.replay(session, clock, id_, after=0)
+    await sender._move_on(looked_at, looked_at.cursor + 1)
+    assert (await row(database)).cursor == 0
+    assert await sender.run() == 1
+    assert receiver.numbers() == [1, 1]

@@ -7,7 +7,7 @@ job.py. `Database.write` makes one worker decide at a time, so a set is never di
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, update
+from sqlalchemy import ColumnElement, and_, exists, func, literal, or_, text, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy import select as sa_select
 from sqlmodel import col, select
@@ -20,7 +20,7 @@ from bdnews_dispatch.dispatch.control import in_order
 from bdnews_dispatch.dispatch.ledger import SENDING
 from bdnews_dispatch.dispatch.mass.models import MassSend, MassState, members_of, worker_of
 from bdnews_dispatch.dispatch.mass.quotas import give_back_to_members, spend_of_members, used_of
-from bdnews_dispatch.dispatch.models import Attempt, Delivery, Dispatch
+from bdnews_dispatch.dispatch.models import DUE, HELD, Attempt, Delivery, Dispatch
 from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.settings import WeChatSettings
 from bdnews_dispatch.subscribers.models import Channel, ChannelChoice, Subscriber, Subscription, Suppression
@@ -38,29 +38,36 @@ _SOON = timedelta(seconds=60)
 def aside(dispatch_id: int) -> ColumnElement[bool]:
     """Deliveries that wait for the mass message."""
     return and_(
-        col(Delivery.dispatch_id) == dispatch_id,
-        col(Delivery.channel) == Channel.WECHAT,
+        _cards(dispatch_id),
+        text(f"delivery.{DUE}"),
         col(Delivery.state) == DeliveryState.DEFERRED,
         col(Delivery.reason) == MASS_ASIDE,
     )
+
+
+def _cards(dispatch_id: int) -> ColumnElement[bool]:
+    return and_(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.channel) == Channel.WECHAT)
 
 
 async def is_ready(session: AsyncSession, dispatch_id: int, now: datetime) -> bool:
     """Somebody waits, nobody else of the dispatch may still come, and the platform has not asked to wait."""
     if (await session.exec(select(Delivery.id).where(aside(dispatch_id)).limit(1))).first() is None:
         return False
-    card = and_(col(Delivery.dispatch_id) == dispatch_id, col(Delivery.channel) == Channel.WECHAT)
-    state, held = col(Delivery.state), (DeliveryState.CLAIMED, DeliveryState.IN_FLIGHT)
-    open_ = or_(
-        state == DeliveryState.PLANNED,
-        and_(state.in_(held), or_(col(Delivery.worker).is_(None), col(Delivery.worker).not_like("mass-%"))),
-        and_(
-            state == DeliveryState.DEFERRED,
-            col(Delivery.reason) != MASS_ASIDE,
-            col(Delivery.due_at) <= now + _SOON,
-        ),
+    another_way = and_(col(Delivery.reason) != MASS_ASIDE, col(Delivery.due_at) <= now + _SOON)
+    to_be_claimed = select(Delivery.id).where(
+        _cards(dispatch_id),
+        text(f"delivery.{DUE}"),
+        or_(col(Delivery.state) == DeliveryState.PLANNED, another_way),
     )
-    if (await session.exec(select(Delivery.id).where(card, open_).limit(1))).first() is not None:
+    if (await session.exec(to_be_claimed.limit(1))).first() is not None:
+        return False
+    # Of all dispatches: what is held is little. By this one SQLite would go through all its deliveries.
+    held = select(Delivery.dispatch_id).where(
+        text(f"delivery.{HELD}"),
+        col(Delivery.channel) == Channel.WECHAT,
+        or_(col(Delivery.worker).is_(None), col(Delivery.worker).not_like("mass-%")),
+    )
+    if dispatch_id in (await session.exec(held)).all():
         return False
     waits = select(MassSend.id).where(
         MassSend.dispatch_id == dispatch_id, MassSend.state == MassState.REFUSED, MassSend.due_at > now

@@ -5,11 +5,11 @@ one.
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, text
 from sqlmodel import Field, SQLModel, col
 
 from bdnews_dispatch.db.types import UtcDateTime, enum_type
-from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.models import HELD, Delivery
 from bdnews_dispatch.dispatch.states import DeliveryState
 from bdnews_dispatch.subscribers.models import Channel
 
@@ -107,10 +107,13 @@ def worker_of(send_id: int) -> str:
 
 
 def members_of(send: MassSend) -> tuple[ColumnElement[bool], ...]:
-    """The members of a send that is ready; by the dispatch first, which has an index."""
+    """The members of a send that is ready, by the index of what is held: by the dispatch it would be all of it, in
+    each of some ten statements a set. No lease ends them; the worker's name is of this send alone.
+    """
     assert send.id is not None  # noqa: S101  # flushed
     return (
-        col(Delivery.dispatch_id) == send.dispatch_id,
+        text(f"delivery.{HELD}"),  # type: ignore[return-value]  # a condition in words
+        col(Delivery.lease_until).is_(None),
         col(Delivery.channel) == Channel.WECHAT,
         col(Delivery.state) == DeliveryState.IN_FLIGHT,
         col(Delivery.worker) == worker_of(send.id),

@@ -23,7 +23,8 @@ _AGREEMENTS = """
 SELECT subscriber_id, id, whole_issue, sections, channel, cadence, origin, paused_until, ended_at IS NULL
 FROM subscription WHERE publication = {1} AND subscriber_id IN ({values}) ORDER BY id
 """
-_SUPPRESSED = "SELECT target FROM suppression WHERE target IN ({values})"
+#: Both channels are named for their index's sake.
+_SUPPRESSED = "SELECT target FROM suppression WHERE channel IN ('email', 'wechat') AND target IN ({values})"
 _MEMBERSHIPS = """
 SELECT subscriber_id, left_at IS NULL, leave_reason
 FROM list_membership WHERE list_id = {1} AND subscriber_id IN ({values}) ORDER BY id

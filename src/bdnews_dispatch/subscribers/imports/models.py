@@ -38,6 +38,10 @@ class ImportMode(StrEnum):
     SUPPRESS = "suppress"
 
 
+#: The condition of the partial index; a query that wants it says the same words.
+OPEN = "state IN ('receiving', 'ready', 'running')"
+
+
 class ImportRun(SQLModel, table=True):
     """One file that is imported.
 
@@ -56,12 +60,7 @@ class ImportRun(SQLModel, table=True):
 
     __tablename__ = "import_run"
     __table_args__ = (
-        Index(
-            "ix_import_run_open",
-            "state",
-            sqlite_where=text("state IN ('receiving', 'ready', 'running')"),
-            postgresql_where=text("state IN ('receiving', 'ready', 'running')"),
-        ),
+        Index("ix_import_run_open", "state", sqlite_where=text(OPEN), postgresql_where=text(OPEN)),
     )
     id: int | None = Field(default=None, primary_key=True)
     publication: str = Field(max_length=40)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,7 +18,13 @@ from bdnews_dispatch.errors import ImportFileError, NotFoundError, Phrase, State
 from bdnews_dispatch.subscribers.consent import keep_text
 from bdnews_dispatch.subscribers.fields import LONGEST_NAME
 from bdnews_dispatch.subscribers.imports.columns import Columns, check_mapping, map_columns
-from bdnews_dispatch.subscribers.imports.models import ImportMode, ImportRefused, ImportRun, ImportState
+from bdnews_dispatch.subscribers.imports.models import (
+    OPEN,
+    ImportMode,
+    ImportRefused,
+    ImportRun,
+    ImportState,
+)
 from bdnews_dispatch.subscribers.imports.receiving import forget_rows
 
 #: Modes in which people are written to afterwards, and so must have agreed.
@@ -158,7 +164,7 @@ async def waiting_runs(session: AsyncSession, now: datetime) -> Sequence[int]:
     """Those that run and that nobody is at."""
     statement = (
         select(col(ImportRun.id))
-        .where(col(ImportRun.state) == ImportState.RUNNING)
+        .where(text(OPEN), col(ImportRun.state) == ImportState.RUNNING)
         .where(or_(col(ImportRun.busy_until).is_(None), col(ImportRun.busy_until) < now))
         .order_by(col(ImportRun.id))
     )
@@ -168,9 +174,8 @@ async def waiting_runs(session: AsyncSession, now: datetime) -> Sequence[int]:
 async def tidy(session: AsyncSession, clock: Clock, keep_days: int) -> None:
     """Take away what nobody comes back for: files half received, refused rows that are old."""
     now = clock()
-    lost = select(ImportRun).where(
-        col(ImportRun.state) == ImportState.RECEIVING, col(ImportRun.busy_until) < now - LOST_AFTER
-    )
+    receiving = col(ImportRun.state) == ImportState.RECEIVING
+    lost = select(ImportRun).where(text(OPEN), receiving, col(ImportRun.busy_until) < now - LOST_AFTER)
     for run in (await session.execute(lost)).scalars():
         assert run.id is not None  # noqa: S101  # from the database
         await forget_rows(session, run.id)

@@ -2,8 +2,9 @@
 of it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from sqlmodel import col, select
@@ -13,6 +14,7 @@ from bdnews_dispatch.dispatch import control
 from bdnews_dispatch.dispatch.drafts import check_again
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind
 from bdnews_dispatch.dispatch.planning import Planner
+from bdnews_dispatch.dispatch.standing import Standing, rows_of
 from bdnews_dispatch.dispatch.starting import issue_dispatch, start_again, start_issue, told
 from bdnews_dispatch.dispatch.states import DispatchState
 from bdnews_dispatch.dispatch.titles import titles
@@ -110,7 +112,7 @@ async def index(call: Call) -> Page[DispatchAnswer]:
     )
     ids = [id_ for id_ in (await call.session.exec(statement)).all() if id_ is not None]
     shown, following = page_of(ids, query.limit, lambda id_: id_)
-    return Page(items=[await _one(call, id_) for id_ in shown], next=following)
+    return Page(items=await _several(call, shown), next=following)
 
 
 async def show(call: Call) -> DispatchAnswer:
@@ -187,17 +189,31 @@ async def _wanted(call: Call, body: Whom) -> tuple[Issue, Target]:
 
 
 async def _one(call: Call, dispatch_id: int) -> DispatchAnswer:
-    shown: dict[str, Any] = await control.show(call.session, dispatch_id)
-    named = await titles(call.session, [dispatch_id])
-    dispatch = await control.find_dispatch(call.session, dispatch_id)
+    await control.find_dispatch(call.session, dispatch_id)
+    return (await _several(call, [dispatch_id]))[0]
+
+
+async def _several(call: Call, dispatch_ids: Sequence[int]) -> list[DispatchAnswer]:
+    """Three statements for all of them. Args: dispatch_ids: in the order of the answer; each is there."""
+    found = await call.session.exec(select(Dispatch).where(col(Dispatch.id).in_(dispatch_ids)))
+    dispatches = {row.id: row for row in found}
+    counted = await rows_of(call.session, dispatch_ids)
+    named = await titles(call.session, dispatch_ids)
+    return [
+        _answer(dispatches[id_], Standing.read({"rows": counted.get(id_, [])}), named.get(id_, ""))
+        for id_ in dispatch_ids
+    ]
+
+
+def _answer(dispatch: Dispatch, standing: Standing, title: str) -> DispatchAnswer:
     more = {
-        "title": named.get(dispatch_id, ""),
+        "title": title,
         "planned_at": dispatch.planned_at,
         "created_at": dispatch.created_at,
         "finished_at": dispatch.finished_at,
         "urgent": dispatch.urgent,
     }
-    return DispatchAnswer.model_validate({**shown, **more}, extra="ignore")
+    return DispatchAnswer.model_validate({**control.described(dispatch, standing), **more}, extra="ignore")
 
 
 _READ, _WRITE = Right.DISPATCHES_READ, Right.DISPATCHES_WRITE

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.accounts.rights import Right
 from bdnews_dispatch.dispatch import words
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
-from bdnews_dispatch.privacy.copying import copy_of, seen_of
+from bdnews_dispatch.privacy.copying import copy_of, number_of_deliveries, seen_of
 from bdnews_dispatch.privacy.erasing import erase as erase_person
 from bdnews_dispatch.subscribers import lists, people, suppressions
 from bdnews_dispatch.subscribers.adding import Said, add_by_hand
@@ -180,9 +180,10 @@ async def _person(
     async with app[DATABASE].read() as session:
         person = await people.find_by_id(session, subscriber_id)
         (profile,) = await profiles_of(session, [person])
-        kept = await seen_of(session, person)
+        kept = await seen_of(session, person, latest=_SHOWN)
+        all_deliveries = await number_of_deliveries(session, subscriber_id)
         names = await lists.list_names(session)
-    deliveries = kept["deliveries"][-_SHOWN:][::-1]
+    deliveries = kept["deliveries"][::-1]
     return page(
         request,
         "subscriber.html",
@@ -193,7 +194,7 @@ async def _person(
             {**one, "words": words.delivery_state(one["state"]), "why": words.reason(one["reason"])}
             for one in deliveries
         ],
-        all_deliveries=len(kept["deliveries"]),
+        all_deliveries=all_deliveries,
         publications=app[PUBLICATIONS],
         lists=[name for name in names if name not in profile.lists],
         problem=problem,

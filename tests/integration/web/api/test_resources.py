@@ -4,12 +4,16 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import select
 from tests.integration.web.api.conftest import Api
 from tests.integration.web.readers_site import Site
+from tests.making import document
 
 from bdnews_dispatch.accounts.models import OnceAnswered
+from bdnews_dispatch.bulletins.models import Bulletin
 from bdnews_dispatch.dispatch.models import Delivery
+from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.subscribers.models import Subscriber, Subscription
 from bdnews_dispatch.web.keys import PUBLICATIONS
@@ -229,3 +233,42 @@ async def test_reports_and_events(api: Api, site: Site, sent: list[Delivery]) ->
     assert page["items"][0]["id"] < rest["items"][0]["id"]
     _, nothing = await api.call("GET", f"/events?cursor={rest['next']}")
     assert (nothing["items"], nothing["next"]) == ([], rest["next"])
+    _, rare = await api.call("GET", "/events?name=issue.withdrawn")
+    assert (rare["items"], rare["next"]) == ([], rest["next"]), "the same months are not gone through again"
+    await site.publish(document(113))
+    _, fresh = await api.call("GET", f"/events?name=issue.published&cursor={rare['next']}")
+    assert [one["name"] for one in fresh["items"]] == ["issue.published"]
+
+
+async def test_a_page_of_dispatches_asks_no_more_than_one_dispatch(
+    api: Api, site: Site, sent: list[Delivery]
+) -> None:
+    async with site.database.write() as session:
+        for number in range(6):
+            one = Bulletin(
+                publication="dsj",
+                fingerprint=str(number),
+                title=f"快讯 {number}",
+                body="一句话。",
+                created_at=site.clock(),
+            )
+            session.add(one)
+            await session.flush()
+            await start_bulletin(session, site.clock, one)
+    asked: list[str] = []
+    await api.call("GET", "/dispatches")  # the token's first use is written down
+
+    def seen(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(statement)
+
+    event.listen(site.database.engine.sync_engine, "before_cursor_execute", seen)
+    try:
+        status, few = await api.call("GET", "/dispatches?limit=2")
+        for_two = len(asked)
+        _, all_ = await api.call("GET", "/dispatches")
+    finally:
+        event.remove(site.database.engine.sync_engine, "before_cursor_execute", seen)
+    assert len(asked) - for_two == for_two
+    assert (status, few["items"]) == (200, all_["items"][:2])
+    assert [one["title"] for one in all_["items"]][1:] == [f"快讯 {number}" for number in range(6)]
+    assert [one["deliveries"] for one in all_["items"]] == [len(sent), *[0] * 6]
