@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from bdnews_dispatch.clock import Clock
 from bdnews_dispatch.errors import BdnewsError, NotFoundError, Phrase, StateError
 from bdnews_dispatch.issues.document import IssueDocument
-from bdnews_dispatch.issues.editing import articles_of, edited
+from bdnews_dispatch.issues.editing import articles_of, edited, standing_of
 from bdnews_dispatch.issues.intake import current_revision, fingerprint
 from bdnews_dispatch.issues.models import EditKind, Issue, IssueEdit, IssueRevision
 from bdnews_dispatch.issues.publications import Publication
@@ -92,6 +92,8 @@ async def correct(
         raise StateError("这一期刚刚收到了新的文件，没有更改", hint="请看过新的内容再改。")
     document = IssueDocument.model_validate(base.document)
     _check(document, publication, kind, place, value)
+    if kind is EditKind.OMITTED:
+        _check_one_stays(document, holding(await edits_of(session, issue), revision), place)
     made = (await session.exec(select(func.count()).where(IssueEdit.issue_id == issue.id))).one()
     if made >= MOST_EDITS:
         raise BdnewsError(
@@ -175,6 +177,12 @@ async def _renew(
     await session.flush()
     key = f"issue.corrected:{issue.id}:{issue.revision}"
     await record(session, clock, "issue.corrected", key, issue_id=issue.id, revision=issue.revision)
+
+
+def _check_one_stays(document: IssueDocument, held: Sequence[IssueEdit], place: int) -> None:
+    standing, _ = standing_of(document, held)
+    if not any(one.place != place for one in standing):
+        raise BdnewsError("至少要留一篇文章", hint="整期都不发，请撤回这一期，或不要发布。")
 
 
 def _check(document: IssueDocument, publication: Publication, kind: EditKind, place: int, value: Any) -> None:

@@ -4,8 +4,9 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import count
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _REFERENCE = re.compile(r"picture:([0-9a-f]{64})")
 
@@ -89,6 +90,8 @@ class IssueDocument(_Frozen):
         contact: what → how (咨询电话, 邮箱 …), in the order of the page.
         notice: the 声明.
         preface: words in front of the first section that belong to the issue as a whole.
+        places: of a text that was corrected by hand, which number each of its articles has in the text that came in,
+            in the order in which they stand now: mails that are out name them by it. Empty: as they stand.
     """
 
     publication: str
@@ -103,14 +106,15 @@ class IssueDocument(_Frozen):
     preface: tuple[Block, ...] = ()
     sections: tuple[Section, ...]
     warnings: tuple[Warning_, ...] = ()
+    places: tuple[int, ...] = Field(default=(), description="Ours to give: ignored in what comes in.")
 
     def articles(self) -> Iterator[tuple[int, Section, Article]]:
-        """Every article in the order of the contents, with its place in the issue (from 1) and its section."""
-        place = 0
-        for section in self.sections:
-            for article in section.articles:
-                place += 1
-                yield place, section, article
+        """Every article in the order of the contents, with its place, by which addresses name it (from 1), and its
+        section.
+        """
+        placed = [(section, article) for section in self.sections for article in section.articles]
+        for place, (section, article) in zip(self.places or count(1), placed, strict=False):
+            yield place, section, article
 
 
 def reference(digest: str) -> str:

@@ -33,16 +33,17 @@ def edited(document: IssueDocument, edits: Iterable[IssueEdit], publication: Pub
     names |= {section.key: section.name for section in document.sections}
     order = [section.key for section in document.sections]
     order += [key for key in publication.section_keys if key not in order]
-    found: dict[str, list[Article]] = {key: [] for key in order}
+    found: dict[str, list[Standing]] = {key: [] for key in order}
     for one in standing:
-        found.setdefault(one.section, []).append(one.article)
+        found.setdefault(one.section, []).append(one)
     sections = tuple(
-        Section(key=key, name=names.get(key, key), articles=tuple(articles))
-        for key, articles in found.items()
-        if articles
+        Section(key=key, name=names.get(key, key), articles=tuple(one.article for one in theirs))
+        for key, theirs in found.items()
+        if theirs
     )
+    places = tuple(one.place for theirs in found.values() for one in theirs)
     warnings = tuple(one for one in document.warnings if (one.line, one.code) not in checked)
-    return document.model_copy(update={"sections": sections, "warnings": warnings})
+    return document.model_copy(update={"sections": sections, "warnings": warnings, "places": places})
 
 
 def standing_of(
@@ -51,6 +52,7 @@ def standing_of(
     """The articles with the edits, in order within each section, and the warnings that were looked at."""
     standing = articles_of(document)
     checked: set[tuple[int, str]] = set()
+    omitted: set[int] = set()
     for edit in edits:
         if edit.kind is EditKind.CHECKED:
             checked.add((edit.value["line"], edit.value["code"]))
@@ -65,11 +67,14 @@ def standing_of(
                 one.article = one.article.model_copy(update={"source": edit.value})
             case EditKind.NOTE:
                 one.article = one.article.model_copy(update={"editor_note": edit.value})
+            case EditKind.OMITTED:
+                omitted.add(one.place)
             case EditKind.PLACE:
                 one.section = edit.value["section"]
                 standing.remove(one)
                 standing.insert(_where(standing, one.section, edit.value["before"]), one)
-    return standing, checked
+    # At the end: what was put in front of it stays there.
+    return [one for one in standing if one.place not in omitted], checked
 
 
 def _where(standing: list[Standing], section: str, before: int) -> int:

@@ -44,6 +44,7 @@ def fingerprint(document: IssueDocument) -> str:
     plain = document.model_dump_json(
         exclude={
             "warnings": True,
+            "places": True,
             "preface": {"__all__": {"line"}},
             "sections": {"__all__": {"articles": {"__all__": {"line": True, "body": {"__all__": {"line"}}}}}},
         }

@@ -80,6 +80,8 @@ class EditKind(StrEnum):
     NOTE = "note"
     #: Its section, and in front of which article it stands there.
     PLACE = "place"
+    #: It is not in the issue: the contents name it and the text has nothing of it, or it is not to go out.
+    OMITTED = "omitted"
     #: A warning has been looked at, and holds nothing to mend.
     CHECKED = "checked"
 
@@ -90,7 +92,7 @@ class IssueEdit(SQLModel, table=True):
     Attributes:
         revision: the one that came in.
         place: of the article in it, from 1; 0 for a warning.
-        value: a text; for a place {"section", "before"}; for a warning {"line", "code"}.
+        value: a text, of what is left out its title; for a place {"section", "before"}; for a warning {"line", "code"}.
         actor: who, as the audit log calls them.
     """
 

@@ -88,9 +88,10 @@ async def article(request: web.Request) -> web.Response:
     document = await _document(request, publication)
     placed = [Placed(*entry) for entry in document.articles()]
     place = _number(request.match_info["place"])
-    if not 1 <= place <= len(placed):
+    at = next((at for at, one in enumerate(placed) if one.place == place), None)
+    if at is None:
         raise NotFoundError("没有这篇文章")
-    shown = placed[place - 1]
+    shown = placed[at]
     assert document.total_number is not None  # noqa: S101  # intake takes no issue without one
     async with request.app[DATABASE].read() as session:
         pictures = await facts_of(session, digests_of(shown.article.body))
@@ -103,8 +104,8 @@ async def article(request: web.Request) -> web.Response:
         placed=shown,
         note=[spans(line) for line in shown.article.editor_note.splitlines() if line.strip()],
         body=parts_of(shown.article.body, pictures),
-        previous=placed[place - 2] if place > 1 else None,
-        following=placed[place] if place < len(placed) else None,
+        previous=placed[at - 1] if at > 0 else None,
+        following=placed[at + 1] if at + 1 < len(placed) else None,
         address=request.app[LINKS].article(publication.key, document.total_number, place),
     )
 
@@ -114,7 +115,7 @@ async def qr(request: web.Request) -> web.Response:
     publication = _publication(request)
     document = await _document(request, publication)
     place = _number(request.match_info["place"])
-    if not 1 <= place <= sum(1 for _ in document.articles()):
+    if place not in [one for one, _, _ in document.articles()]:
         raise NotFoundError("没有这篇文章")
     total = _number(request.match_info["total"])
     png = qr_png(request.app[LINKS].article(publication.key, total, place))

@@ -74,6 +74,7 @@ def read_json(data: bytes, publications: Publications, key: str | None, *, max_b
         update={
             "sections": tuple(_named(section, publication) for section in document.sections),
             "warnings": findings.listed(),
+            "places": (),  # are ours to give
         }
     )
 

@@ -269,6 +269,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "source": N_("来源"),
         "note": N_("编者按"),
         "place": N_("位置"),
+        "omitted": N_("本期不收"),
     },
     "status": {"added": N_("新增"), "changed": N_("更新"), "unchanged": N_("未变")},
     "decision": {"sent": N_("视为已发"), "resend": N_("重发一次"), "failed": N_("视为失败")},

@@ -10,6 +10,7 @@ from tests.integration.web.readers_site import PEOPLE, Site, words
 from tests.making import DSJ, document, import_csv
 
 from bdnews_dispatch.accounts.rights import Role
+from bdnews_dispatch.digests.inline import plain
 from bdnews_dispatch.digests.link_check import wrong_with
 from bdnews_dispatch.issues.document import IssueDocument, Warning_
 from bdnews_dispatch.issues.intake import current_revision, take
@@ -84,6 +85,42 @@ async def test_corrected_in_place_and_undone_one_by_one(desk: Desk, issue: Issue
     log = await desk.page("/console/audit")
     assert "<td>更正一期</td>" in log
     assert "<td>撤销一处更正</td>" in log
+
+
+async def heading(site: Site, path: str) -> str:
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", await (await site.client.get(path)).text())
+    return found[1] if found else ""
+
+
+async def test_what_is_left_out_is_gone_and_the_others_keep_their_addresses(desk: Desk) -> None:
+    """Mails that are out name an article by its number."""
+    site, came = desk.site, titles(document())
+    issue = await site.publish()
+    path, form = f"{ROOM}/{issue.id}", {"revision": 1, "title": "", "source": "", "note": ""}
+    page = words(await desk.done(f"{path}/articles/1", {**form, "do": "omit"}))
+    assert "本期不收" in page
+    assert titles(await now(site))[0] == came[0][1:]
+    await desk.done(f"{path}/articles/4", {**form, "title": came[1][1], "section": "policy", "before": "2"})
+    assert titles(await now(site))[0] == [came[1][1], came[0][1]]
+    public = "/issues/dsj/112"
+    assert (await site.client.get(f"{public}/1")).status == 404
+    assert (await site.client.get(f"{public}/1/qr.png")).status == 404
+    for place, title in ((2, came[0][1]), (3, came[1][0]), (4, came[1][1])):
+        assert await heading(site, f"{public}/{place}") == plain(title)
+        assert (await site.client.get(f"{public}/{place}/qr.png")).status == 200
+    assert f'rel="next" href="{public}/2"' in await (await site.client.get(f"{public}/4")).text()
+    await desk.done(f"{path}/undo", {"edit": 1})
+    assert await heading(site, f"{public}/1") == plain(came[0][0])
+
+
+async def test_one_article_stays(desk: Desk, issue: Issue) -> None:
+    form = {"revision": 1, "title": "", "source": "", "note": "", "do": "omit"}
+    all_places = range(1, sum(len(section) for section in titles(warned())) + 1)
+    for place in all_places[:-1]:
+        await desk.done(f"{ROOM}/{issue.id}/articles/{place}", form)
+    refused = await desk.post(f"{ROOM}/{issue.id}/articles/{all_places[-1]}", form)
+    assert (refused.status, "至少要留一篇文章" in await refused.text()) == (409, True)
+    assert sum(len(section) for section in titles(await now(desk.site))) == 1
 
 
 async def test_a_warning_is_checked_and_what_is_wrong_is_refused(desk: Desk, issue: Issue) -> None:

@@ -1,5 +1,6 @@
-"""What an editor does to an issue: an article's title, source, note and place; a warning checked; an edit undone; the
-issue taken back, and shown again. Each by the function of its stage, with a line in the audit log.
+"""What an editor does to an issue: an article's title, source, note and place, or that it is left out; a warning
+checked; an edit undone; the issue taken back, and shown again. Each by the function of its stage, with a line in the
+audit log.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ from aiohttp import web
 from bdnews_dispatch.errors import BdnewsError, NotFoundError
 from bdnews_dispatch.issues.correcting import correct, edits_of, holding, locked_issue, text_as_it_came, undo
 from bdnews_dispatch.issues.document import IssueDocument
-from bdnews_dispatch.issues.editing import standing_of
+from bdnews_dispatch.issues.editing import Standing, standing_of
 from bdnews_dispatch.issues.models import EditKind, IssueState
 from bdnews_dispatch.issues.publishing import publish, withdraw
 from bdnews_dispatch.web.console.desk import back, field, note, number
@@ -21,10 +22,9 @@ _LONGEST_NOTE = 20_000
 
 
 async def article(request: web.Request) -> web.StreamResponse:
-    """Keep what differs from what stands there."""
+    """Keep what differs from what stands there; or leave the article out."""
     issue_id, place = number(request.match_info["id"]), number(request.match_info["place"])
     app, revision = request.app, number(field(request, "revision"))
-    note_text = str(request[FORM].get("note", "")).replace("\r\n", "\n").strip()[:_LONGEST_NOTE]
     try:
         async with app[DATABASE].write() as session:
             issue = await locked_issue(session, issue_id)
@@ -35,19 +35,10 @@ async def article(request: web.Request) -> web.StreamResponse:
             one = next((one for one in standing if one.place == place), None)
             if one is None:
                 raise NotFoundError("没有这篇文章")  # told on the same page
-            changes: list[tuple[EditKind, Any]] = [
-                (kind, value)
-                for kind, value, now in (
-                    (EditKind.TITLE, field(request, "title", 300), one.article.title),
-                    (EditKind.SOURCE, field(request, "source", 300), one.article.source),
-                    (EditKind.NOTE, note_text, one.article.editor_note.strip()),
-                )
-                if value != now
-            ]
-            before = field(request, "before")
-            if before != "stay" or field(request, "section") != one.section:
-                where = int(before) if before.isdecimal() and len(before) < 7 else 0
-                changes.append((EditKind.PLACE, {"section": field(request, "section"), "before": where}))
+            if field(request, "do") == "omit":
+                changes: list[tuple[EditKind, Any]] = [(EditKind.OMITTED, one.article.title)]
+            else:
+                changes = _changes(request, one)
             for kind, value in changes:
                 edit = await correct(
                     session,
@@ -66,6 +57,24 @@ async def article(request: web.Request) -> web.StreamResponse:
         return await shown(request, issue_id, problem=error)
     app[WAKE]()
     raise back(f"{ROOM}/{issue_id}", "changed" if changes else "unchanged")
+
+
+def _changes(request: web.Request, one: Standing) -> list[tuple[EditKind, Any]]:
+    note_text = str(request[FORM].get("note", "")).replace("\r\n", "\n").strip()[:_LONGEST_NOTE]
+    changes: list[tuple[EditKind, Any]] = [
+        (kind, value)
+        for kind, value, now in (
+            (EditKind.TITLE, field(request, "title", 300), one.article.title),
+            (EditKind.SOURCE, field(request, "source", 300), one.article.source),
+            (EditKind.NOTE, note_text, one.article.editor_note.strip()),
+        )
+        if value != now
+    ]
+    before = field(request, "before")
+    if before != "stay" or field(request, "section") != one.section:
+        where = int(before) if before.isdecimal() and len(before) < 7 else 0
+        changes.append((EditKind.PLACE, {"section": field(request, "section"), "before": where}))
+    return changes
 
 
 async def check(request: web.Request) -> web.StreamResponse:
