@@ -2,9 +2,9 @@
 of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 from sqlmodel import col, select
@@ -25,15 +25,15 @@ from bdnews_dispatch.web.api.calls import Call, Created, Endpoint
 from bdnews_dispatch.web.api.models import Answer, Body, Id, Moment, Numbered, Page, PageQuery, Text
 from bdnews_dispatch.web.api.pages import page_of, read_cursor
 from bdnews_dispatch.web.keys import CARD_ACCOUNTS, CLOCK, DATABASE, LINKS, PUBLICATIONS, SETTINGS
+from bdnews_dispatch.web.standing import Stand, stands
 
 _Names = Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=100)]
 
 
-class DispatchAnswer(Answer):
-    """A dispatch. `counts`: deliveries by state; `reasons`: why some were not sent, by reason; `modes`: those
-    that were, by the way they went.
-    """
+_COUNTS = frozenset({"deliveries", "counts", "channels", "reasons", "modes"})
 
+
+class _Described(Answer):
     id: int
     title: str
     kind: DispatchKind
@@ -45,12 +45,33 @@ class DispatchAnswer(Answer):
     finished_at: datetime | None
     note: str
     urgent: bool
+
+
+class DispatchAnswer(_Described):
+    """A dispatch. `counts`: deliveries by state; `reasons`: why some were not sent, by reason; `modes`: those
+    that were, by the way they went.
+    """
+
     deliveries: int
     counts: dict[str, int]
     channels: dict[str, dict[str, int]]
     reasons: dict[str, int]
     modes: dict[str, int]
-    COUNTED: ClassVar[frozenset[str]] = frozenset({"deliveries", "counts", "channels", "reasons", "modes"})
+    COUNTED: ClassVar[frozenset[str]] = _COUNTS
+
+
+class DispatchListed(_Described):
+    """One of many, which nobody waits for to be counted: those of a large one are of `counted_at`, and null until they
+    have been counted for the first time. A `counted_at` of null: of this moment.
+    """
+
+    deliveries: int | None
+    counts: dict[str, int] | None
+    channels: dict[str, dict[str, int]] | None
+    reasons: dict[str, int] | None
+    modes: dict[str, int] | None
+    counted_at: datetime | None
+    COUNTED: ClassVar[frozenset[str]] = _COUNTS | {"counted_at"}
 
 
 class Whom(Body):
@@ -101,18 +122,20 @@ class Note(Body):
     note: Text = Field(default="", max_length=200)
 
 
-async def index(call: Call) -> Page[DispatchAnswer]:
-    """发送任务，按编号。"""
+async def index(call: Call) -> Page[DispatchListed]:
+    """发送任务，按编号；很大的任务，数量是 counted_at 时统计的，还没有统计过的是 null。"""
     query: PageQuery = call.query
     statement = (
-        select(Dispatch.id)
+        select(Dispatch)
         .where(col(Dispatch.id) > read_cursor(query.cursor))
         .order_by(col(Dispatch.id))
         .limit(query.limit + 1)
     )
-    ids = [id_ for id_ in (await call.session.exec(statement)).all() if id_ is not None]
-    shown, following = page_of(ids, query.limit, lambda id_: id_)
-    return Page(items=await _several(call, shown), next=following)
+    rows = list((await call.session.exec(statement)).all())
+    shown, following = page_of(rows, query.limit, lambda row: row.id)
+    found = await stands(call.request, call.session, shown)
+    named = await titles(call.session, list(found))
+    return Page(items=[_listed(row, found[row.id or 0], named) for row in shown], next=following)
 
 
 async def show(call: Call) -> DispatchAnswer:
@@ -189,38 +212,35 @@ async def _wanted(call: Call, body: Whom) -> tuple[Issue, Target]:
 
 
 async def _one(call: Call, dispatch_id: int) -> DispatchAnswer:
-    await control.find_dispatch(call.session, dispatch_id)
-    return (await _several(call, [dispatch_id]))[0]
+    dispatch = await control.find_dispatch(call.session, dispatch_id)
+    counted = await rows_of(call.session, [dispatch_id])
+    standing = Standing.read({"rows": counted.get(dispatch_id, [])})
+    named = await titles(call.session, [dispatch_id])
+    return DispatchAnswer.model_validate(_described(dispatch, standing, named), extra="ignore")
 
 
-async def _several(call: Call, dispatch_ids: Sequence[int]) -> list[DispatchAnswer]:
-    """Three statements for all of them. Args: dispatch_ids: in the order of the answer; each is there."""
-    found = await call.session.exec(select(Dispatch).where(col(Dispatch.id).in_(dispatch_ids)))
-    dispatches = {row.id: row for row in found}
-    counted = await rows_of(call.session, dispatch_ids)
-    named = await titles(call.session, dispatch_ids)
-    return [
-        _answer(dispatches[id_], Standing.read({"rows": counted.get(id_, [])}), named.get(id_, ""))
-        for id_ in dispatch_ids
-    ]
+def _listed(dispatch: Dispatch, stand: Stand, named: Mapping[int, str]) -> DispatchListed:
+    told = {**_described(dispatch, stand.standing, named), "counted_at": stand.at}
+    if not stand.known:
+        told |= dict.fromkeys(_COUNTS)
+    return DispatchListed.model_validate(told, extra="ignore")
 
 
-def _answer(dispatch: Dispatch, standing: Standing, title: str) -> DispatchAnswer:
-    more = {
-        "title": title,
+def _described(dispatch: Dispatch, standing: Standing, named: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        **control.described(dispatch, standing),
+        "title": named.get(dispatch.id or 0, ""),
         "planned_at": dispatch.planned_at,
         "created_at": dispatch.created_at,
         "finished_at": dispatch.finished_at,
-        "urgent": dispatch.urgent,
     }
-    return DispatchAnswer.model_validate({**control.described(dispatch, standing), **more}, extra="ignore")
 
 
 _READ, _WRITE = Right.DISPATCHES_READ, Right.DISPATCHES_WRITE
 _ONE = "/dispatches/{id}"
 _STATE = frozenset({409})
 ENDPOINTS = (
-    Endpoint("GET", "/dispatches", _READ, index, Page[DispatchAnswer], query=PageQuery),
+    Endpoint("GET", "/dispatches", _READ, index, Page[DispatchListed], query=PageQuery),
     Endpoint(
         "POST",
         "/dispatches",

@@ -13,11 +13,11 @@ from bdnews_dispatch.subscribers import segments as segment_rooms
 from bdnews_dispatch.subscribers.segments import SegmentError
 from bdnews_dispatch.web.console import conditions
 from bdnews_dispatch.web.console.desk import back, field, note, page
-from bdnews_dispatch.web.console.dispatches.standing import SOON
 from bdnews_dispatch.web.console.guests import FORM
 from bdnews_dispatch.web.console.sizes import Sizes, sizes_of_lists, sizes_of_segments
 from bdnews_dispatch.web.console.whom import choices
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, PAGES, PUBLICATIONS
+from bdnews_dispatch.web.standing import SOON
 
 #: Characters of a rule; the reader of rules counts its conditions.
 _LONGEST_RULE = 20_000

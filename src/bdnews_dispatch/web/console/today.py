@@ -23,10 +23,10 @@ from bdnews_dispatch.scheduling.timetable import read_timetable
 from bdnews_dispatch.subscribers.models import Cadence, Subscriber
 from bdnews_dispatch.watched_feeds import rooms as watched_feeds
 from bdnews_dispatch.web.console.desk import page
-from bdnews_dispatch.web.console.dispatches.standing import Stand, stands
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.console.quotas import quotas
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, READINESS, SETTINGS
+from bdnews_dispatch.web.standing import Stand, stands
 from bdnews_dispatch.webhooks import endpoints as webhooks
 
 _MOST = 10

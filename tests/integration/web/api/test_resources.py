@@ -12,11 +12,12 @@ from tests.making import document
 
 from bdnews_dispatch.accounts.models import OnceAnswered
 from bdnews_dispatch.bulletins.models import Bulletin
+from bdnews_dispatch.dispatch import standing
 from bdnews_dispatch.dispatch.models import Delivery
 from bdnews_dispatch.dispatch.starting import start_bulletin
 from bdnews_dispatch.subscribers.imports.running import Importer
 from bdnews_dispatch.subscribers.models import Subscriber, Subscription
-from bdnews_dispatch.web.keys import PUBLICATIONS
+from bdnews_dispatch.web.keys import PUBLICATIONS, TALLIES
 
 CHEN = {"email": "Chen.Wei@readers.example", "name": "陈薇", "sections": ["policy"], "evidence": "会场登记"}
 
@@ -238,6 +239,26 @@ async def test_reports_and_events(api: Api, site: Site, sent: list[Delivery]) ->
     await site.publish(document(113))
     _, fresh = await api.call("GET", f"/events?name=issue.published&cursor={rare['next']}")
     assert [one["name"] for one in fresh["items"]] == ["issue.published"]
+
+
+async def test_large_dispatches_are_listed_at_once_and_counted_beside(
+    api: Api, site: Site, sent: list[Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "FEW", 0)
+    (first,) = (await api.call("GET", "/dispatches"))[1]["items"]
+    assert (first["state"], first["deliveries"], first["counts"], first["counted_at"]) == (
+        "finished",
+        None,
+        None,
+        None,
+    )
+    await site.app[TALLIES].settled()
+    (then,) = (await api.call("GET", "/dispatches"))[1]["items"]
+    assert (then["deliveries"], then["counts"]["sent"]) == (len(sent), len(sent))
+    assert then["counted_at"] is not None
+    assert (await api.call("GET", f"/dispatches/{first['id']}"))[1]["deliveries"] == len(sent), (
+        "of this moment"
+    )
 
 
 async def test_a_page_of_dispatches_asks_no_more_than_one_dispatch(

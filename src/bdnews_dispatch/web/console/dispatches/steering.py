@@ -15,11 +15,11 @@ from bdnews_dispatch.dispatch.states import DeliveryState, DispatchState
 from bdnews_dispatch.errors import BdnewsError, StateError
 from bdnews_dispatch.web.access import Handler
 from bdnews_dispatch.web.console.desk import ROWS, back, field, note, number, page
-from bdnews_dispatch.web.console.dispatches.standing import stands
 from bdnews_dispatch.web.console.dispatches.starting import ROOM, note_start
 from bdnews_dispatch.web.console.dispatches.watching import shown
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE, SETTINGS, WAKE
+from bdnews_dispatch.web.standing import stands
 
 #: What the page of deliveries can be narrowed down to.
 _STATES = {

@@ -14,10 +14,10 @@ from bdnews_dispatch.dispatch.states import DISPATCH_TRANSITIONS, REACHED, Dispa
 from bdnews_dispatch.dispatch.titles import titles
 from bdnews_dispatch.errors import BdnewsError
 from bdnews_dispatch.web.console.desk import number, page
-from bdnews_dispatch.web.console.dispatches.standing import again_soon, stands
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import CLOCK, DATABASE
 from bdnews_dispatch.web.progress import told
+from bdnews_dispatch.web.standing import again_soon, stands
 
 _MOST = 30
 _OVER = (DispatchState.FINISHED, DispatchState.CANCELLED)

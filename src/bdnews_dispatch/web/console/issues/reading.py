@@ -20,9 +20,9 @@ from bdnews_dispatch.issues.parsing.comparing import Source, compare, read_sourc
 from bdnews_dispatch.issues.publications import Publication
 from bdnews_dispatch.issues.publishing import list_issues
 from bdnews_dispatch.web.console.desk import number, page
-from bdnews_dispatch.web.console.dispatches.standing import stands
 from bdnews_dispatch.web.console.guests import WHO
 from bdnews_dispatch.web.keys import DATABASE, PUBLICATIONS, SETTINGS
+from bdnews_dispatch.web.standing import stands
 
 ROOM = "/console/issues"
 #: Of the source, on one page.
