@@ -57,7 +57,19 @@ class Sender:
         self._inside = inside
 
     async def run(self) -> int:
-        """One turn for each endpoint that is due. Returns: how many events were taken."""
+        """Turns for each endpoint that is due, until none had a whole one. Returns: how many events were taken."""
+        taken, more = 0, True
+        while more:
+            turns = await self._round()
+            taken += sum(turns)
+            more = _A_TURN in turns
+        if taken:
+            async with self._database.write() as session:
+                await session.execute(delete(WebhookTry).where(col(WebhookTry.at) < self._clock() - _KEPT))
+        return taken
+
+    async def _round(self) -> list[int]:
+        """A turn for each that is due now. Returns: how many each has taken."""
         async with self._database.read() as session:
             due = await session.exec(
                 select(Webhook.id).where(
@@ -66,7 +78,7 @@ class Sender:
             )
             ids = [id_ for id_ in due if id_ is not None]
         if not ids:
-            return 0
+            return []
         at_once = asyncio.Semaphore(_AT_ONCE)
         async with open_session(self._inside, _SECONDS) as http:
 
@@ -78,10 +90,7 @@ class Sender:
         for webhook_id, result in zip(ids, done, strict=True):
             if isinstance(result, BaseException):  # the others got theirs
                 logger.error("webhook.turn_failed", extra={"webhook": webhook_id}, exc_info=result)
-        taken = sum(result for result in done if isinstance(result, int))
-        async with self._database.write() as session:
-            await session.execute(delete(WebhookTry).where(col(WebhookTry.at) < self._clock() - _KEPT))
-        return taken
+        return [result for result in done if isinstance(result, int)]
 
     async def _turn(self, http: aiohttp.ClientSession, webhook_id: int) -> int:
         async with self._database.read() as session:

@@ -19,7 +19,7 @@ from bdnews_dispatch.db.engine import Database
 from bdnews_dispatch.messaging.models import Event
 from bdnews_dispatch.messaging.outbox import record
 from bdnews_dispatch.safe_client import AddressError, PublicResolver, check_address, is_public
-from bdnews_dispatch.webhooks import endpoints
+from bdnews_dispatch.webhooks import endpoints, sending
 from bdnews_dispatch.webhooks.models import Webhook, WebhookTry
 from bdnews_dispatch.webhooks.sending import _A_TURN, WAITS, Sender
 from bdnews_dispatch.webhooks.signing import secret_of
@@ -321,3 +321,18 @@ async def test_what_is_to_be_sent_anew_meanwhile_is_not_passed_by(
     assert (await row(database)).cursor == 0
     assert await sender.run() == 1
     assert receiver.numbers() == [1, 1]
+
+
+async def test_what_has_gathered_is_sent_in_one_go(
+    database: Database, clock: HandClock, receiver: Receiver, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a turn at each tick: an issue that is opened by all of its readers would keep it behind for hours."""
+    monkeypatch.setattr(sending, "_A_TURN", 2)
+    await hook(database, clock, receiver, "test.*")
+    await happened(database, clock, 1, 2, 3, 4, 5)
+    assert await sender.run() == 5
+    assert receiver.numbers() == [1, 2, 3, 4, 5]
+    await happened(database, clock, 6, 7)
+    receiver.status = 500
+    assert await sender.run() == 0
+    assert len(receiver.got) == 6, "one that is refused is not asked again at once"
