@@ -15,7 +15,7 @@ from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from bdnews_dispatch.clock import whole_day
+from bdnews_dispatch.clock import midnight, whole_day
 from bdnews_dispatch.dispatch.control import find_dispatch
 from bdnews_dispatch.dispatch.models import Dispatch, DispatchKind, DispatchLink
 from bdnews_dispatch.dispatch.states import DispatchState
@@ -291,7 +291,7 @@ def within(publication: str, first: date, last: date, zone: ZoneInfo) -> tuple[C
     """Dispatches of a publication that began on these days, both included."""
     return (
         col(Dispatch.publication) == publication,
-        col(Dispatch.created_at) >= whole_day(first, zone)[0],
+        col(Dispatch.created_at) >= midnight(first, zone),
         col(Dispatch.created_at) < whole_day(last, zone)[1],
     )
 
